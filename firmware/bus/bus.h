@@ -5,7 +5,8 @@
  * message `sa-install`, `struct bus_sa_install`, the number BUS_SA_INSTALL and
  * a row of the type table. Structs are plain values of fixed size: strings are
  * char[N + 1], bytes and secrets { uint16_t len; uint8_t data[N]; }, lists
- * { unsigned n_x; T x[N]; }. Large ones belong on the heap (g_new0).
+ * { unsigned n_x; T x[N]; }, enums uint8_t (a value of enum bus_NAME; checked by
+ * the decoder), hyphens are underscores. Large ones belong on the heap (g_new0).
  *
  * Frame (network byte order):
  *    0 u32 total length    4 u32 epoch     8 u16 schema version  10 u16 type
@@ -31,7 +32,6 @@
 #include "firmware/core/cursor.h"
 #include "firmware/core/emit.h"
 
-#define BUS_SCHEMA_VERSION 1
 #define BUS_FRAME_MAX      65536u
 #define BUS_HEADER_BYTES   24u
 #define BUS_FDS_MAX        64
@@ -85,11 +85,12 @@ struct bus_struct;
 
 struct bus_field {
     const char *name;                 /* as in the schema, with hyphens */
+    const char *doc;                  /* its documentation line */
     enum bus_field_type type;
     enum bus_field_type element;      /* of a list */
     uint32_t offset;                  /* of the value; of n_x for a list is count_offset */
     uint32_t count_offset;
-    uint32_t limit;                   /* of string, bytes, secret, list */
+    uint32_t limit;                   /* of string, bytes, secret, list; values of an enum */
     uint32_t element_size;            /* of a list element in memory */
     const struct bus_struct *of;      /* struct, list of struct */
     const char *const *enum_names;    /* enum; NULL-terminated */
@@ -112,6 +113,20 @@ struct bus_type {
     unsigned n_keys;
     int gone;                         /* index of the field `gone`, or -1 */
 };
+
+/* A monitor command (JSON lines at hwd); the fields are its arguments and its return value. */
+struct bus_command {
+    const char *name;
+    const char *doc;                  /* "" when none */
+    const struct bus_struct *in;
+    const struct bus_struct *out;
+};
+
+/* The generated tables; types are in the order of their numbers, commands end with a NULL name. */
+extern const struct bus_type bus_types[];
+extern const unsigned bus_n_types;
+extern const struct bus_command bus_commands[];
+extern const unsigned bus_n_commands;
 
 /* NULL when the number is unknown. */
 const struct bus_type *bus_type_find(uint16_t number);
