@@ -47,6 +47,7 @@ bool fw_prefix_contains(const struct fw_prefix *p, const struct fw_addr *a);
 struct fw_prefix fw_prefix_network(const struct fw_prefix *p);
 /* To and from socket addresses; port in host order. */
 socklen_t fw_addr_to_sockaddr(const struct fw_addr *a, uint16_t port, struct sockaddr_storage *ret);
-bool fw_addr_from_sockaddr(const struct sockaddr_storage *s, struct fw_addr *ret, uint16_t *ret_port);
+bool fw_addr_from_sockaddr(const struct sockaddr_storage *s, struct fw_addr *ret,
+                           uint16_t *ret_port);
 
 #endif

@@ -18,7 +18,7 @@ typedef void (*fw_timer_cb)(void *data);
 /* A new timer, not armed; free with fw_timer_free. `data` stays the caller's. */
 struct fw_timer *fw_timer_new(fw_timer_cb callback, void *data);
 
-/* Fire once after delay_ns (0 or less: at the next turn of the loop); replaces an earlier arming. */
+/* Fire once after delay_ns (0 or less: at the next turn); replaces an earlier arming. */
 void fw_timer_arm(struct fw_timer *timer, int64_t delay_ns);
 
 /* Not armed afterwards; harmless when it was not. */
