@@ -118,7 +118,7 @@ const struct lab_card *lab_node_card(const struct lab_node *node, enum lab_posit
 /* Letters, digits, '-', '_', '.', not beginning with '-' or '.'; at most LAB_NAME_MAX. */
 bool lab_name_valid(const char *name);
 
-/* Directories (contracts.md). g_free the results. */
+/* Directories (contracts.md); labd and hwd are told theirs as arguments. g_free the results. */
 char *lab_run_root(void);                       /* holds one directory a lab */
 char *lab_run_directory(const char *lab);
 char *lab_disk_directory(const char *lab, const char *node);
