@@ -193,7 +193,7 @@ static void finish_child(struct child *c, int status, GPtrArray *results)
     }
     g_autofree char *base = g_path_get_basename(c->file);
 
-    if (c->timed_out) {
+    if (c->timed_out && !bad) {
         g_autofree char *text = g_strdup_printf("did not end within %d s; see %s/output.log",
                                                 (int)(c->limit_ns / FW_SEC), c->directory);
 
