@@ -41,6 +41,7 @@
 #define FABRIC_LARGE_BYTES   (64u * 1024 + 1024)
 #define FABRIC_HEADROOM      128   /* before the payload, for outer headers */
 #define FABRIC_PLANES_MAX    8
+#define FABRIC_HOPS_MAX      8
 
 enum fabric_cell_type {
     FABRIC_CELL_PACKET = 1,   /* L3 packet from a port or a thread to a flow thread for a session */
@@ -90,7 +91,7 @@ struct fabric_cell {           /* 64 bytes, host byte order, compile-time checke
     uint32_t generation;       /* of the anchor or session table entry used */
     uint64_t session;
     uint32_t trace;
-    uint32_t reserved[1];
+    uint32_t reserved[3];
 };
 #define FABRIC_CELL_VERSION 1
 _Static_assert(sizeof(struct fabric_cell) == 64, "the cell header is 64 bytes");
@@ -143,24 +144,52 @@ bool fabric_attach_datagram(struct fabric *fabric, uint8_t index, uint32_t gener
 void fabric_detach(struct fabric *fabric, uint8_t index, uint32_t generation);
 /* Cells for `index` go to endpoint `via` (the gateway) instead; via = index: direct again. */
 void fabric_route_via(struct fabric *fabric, uint8_t index, uint8_t via);
+/* Bit per plane. Until the first call cells leave by plane 0 and are taken from every plane. */
 void fabric_planes(struct fabric *fabric, uint16_t up);
 bool fabric_attached(const struct fabric *fabric, uint8_t index);
 
+/* Test aid: write nonsense into the own outbox, as a board gone mad would. */
+void fabric_corrupt(struct fabric *fabric);
+
 /* ---- lane (its own thread) ---- */
+
+/* The lane that serves a flow RT thread: senders and the services card use this one function, so
+ * all cells of a thread come in at one lane. */
+static inline unsigned fabric_lane_of(unsigned spu, unsigned thread, unsigned lanes)
+{
+    unsigned n = spu + thread; /* thread 0 of each SPU on another lane */
+
+    switch (lanes) {
+    case 0:
+    case 1:
+        return 0;
+    case 2:
+        return n & 1;
+    case 4:
+        return n & 3;
+    default:
+        return n % lanes;
+    }
+}
 
 struct fabric_lane *fabric_lane(struct fabric *fabric, unsigned lane);
 /* An own buffer for a payload of at least `bytes`; false when the pool is empty (counted). */
 bool fabric_lane_alloc(struct fabric_lane *lane, uint32_t bytes, struct fabric_packet *ret);
 /* Return an own buffer that is not sent. */
 void fabric_lane_free(struct fabric_lane *lane, struct fabric_packet *packet);
-/* Publish n own packets, each to packet.cell.destination, lane = f(spu, thread) of the receiver
- * (thread % lanes) or hash for boards without threads. source, plane, version are filled in.
- * Returns how many were sent; the others were dropped, counted and their buffers freed. Rings the
- * doorbells of sleepers once per burst. */
+/* Publish n own packets, each to packet.cell.destination. Lane of the receiver: fabric_lane_of
+ * (spu, thread) for cells to flow threads and the central point (PACKET, FIRST, FLOW, ENCRYPT,
+ * DECRYPT, HOST_OUT, CP_NOTE), hash % lanes for the others. version, source and plane are filled in
+ * and hops counted (except by the gateway, which is endpoint `endpoints` - 1 and passes cells of
+ * others on as they are). room may have been moved within the buffer; what lies up to 64 bytes
+ * before it is overwritten with the header. Returns how many were sent; the others were dropped,
+ * counted and their buffers freed (room is NULL afterwards in every packet; packets with room NULL
+ * are skipped). Rings the doorbells of sleepers once per burst. */
 unsigned fabric_lane_send(struct fabric_lane *lane, struct fabric_packet *packets, unsigned n);
 /* Up to max (<= FABRIC_BURST) received packets, from all peers in turn; nothing waits. */
 unsigned fabric_lane_receive(struct fabric_lane *lane, struct fabric_packet *ret, unsigned max);
-/* All packets of the last receive are finished with. Also serves pending attach/detach. */
+/* All received packets are finished with. Also serves pending attach/detach: to be called at every
+ * turn of the lane's loop, even when nothing was received. */
 void fabric_lane_release(struct fabric_lane *lane);
 /* Sleep until a doorbell, one of the extra descriptors (POLLIN) or the timeout; spins first when
  * told to. Returns at once when cells are waiting. ready[i] tells which extra fds are readable. */
@@ -172,7 +201,7 @@ void fabric_lane_wake(struct fabric *fabric, unsigned lane);
 /* Counters of a lane, read racily from any thread. */
 struct fabric_counters {
     uint64_t sent, received, no_buffer, ring_full, detached, plane_down, malformed, policed,
-        wakeups;
+        wakeups, hop_limit, refused; /* refused: datagrams the kernel did not take */
 };
 void fabric_lane_counters(const struct fabric *fabric, unsigned lane, struct fabric_counters *ret);
 
