@@ -91,6 +91,19 @@ uint16_t placement_anchor(uint8_t slot, uint8_t spu, uint8_t thread)
     return (uint16_t)(1 + (slot * PLACEMENT_SPUS + spu) * PLACEMENT_THREADS + thread);
 }
 
+bool placement_place(uint16_t anchor, uint8_t *ret_slot, uint8_t *ret_spu, uint8_t *ret_thread)
+{
+    unsigned number = anchor - 1u;
+
+    if (anchor == 0 || number >= PLACEMENT_SLOTS * PLACEMENT_SPUS * PLACEMENT_THREADS) {
+        return false;
+    }
+    *ret_thread = (uint8_t)(number % PLACEMENT_THREADS);
+    *ret_spu = (uint8_t)(number / PLACEMENT_THREADS % PLACEMENT_SPUS);
+    *ret_slot = (uint8_t)(number / PLACEMENT_THREADS / PLACEMENT_SPUS);
+    return true;
+}
+
 static struct tunnel *tunnel_of(const struct placement *p, uint32_t id)
 {
     return g_hash_table_lookup(p->tunnels, GUINT_TO_POINTER(id));
@@ -179,6 +192,12 @@ void placement_card_lost(struct placement *p, uint8_t slot)
             s->there = false;
         }
     }
+}
+
+bool placement_spu_is(const struct placement *p, uint8_t slot, uint8_t spu, uint32_t generation)
+{
+    return slot < PLACEMENT_SLOTS && spu < PLACEMENT_SPUS && p->spus[slot][spu].there &&
+           p->spus[slot][spu].generation == generation;
 }
 
 static void pair_leave(struct placement *p, struct pair *pair)

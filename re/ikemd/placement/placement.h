@@ -44,6 +44,8 @@ void placement_free(struct placement *placement);
 
 /* The anchor id of a thread: a function of its place, so it survives restarts. 0: out of limits. */
 uint16_t placement_anchor(uint8_t slot, uint8_t spu, uint8_t thread);
+/* The inverse; false for an id that is none. */
+bool placement_place(uint16_t anchor, uint8_t *ret_slot, uint8_t *ret_spu, uint8_t *ret_thread);
 
 /* An SPU that may anchor tunnels is in service. A new generation means its SAs are lost: what sat
  * there loses its place. False when out of limits. */
@@ -51,6 +53,9 @@ bool placement_spu_set(struct placement *placement, uint8_t slot, uint8_t spu, u
                        uint32_t generation);
 /* The whole card is out of service; its tunnels lose their places. */
 void placement_card_lost(struct placement *placement, uint8_t slot);
+/* That SPU is in service with that generation. */
+bool placement_spu_is(const struct placement *placement, uint8_t slot, uint8_t spu,
+                      uint32_t generation);
 
 /* A tunnel exists; its place is given by placement_settle. Another pair than before moves it. */
 void placement_tunnel_set(struct placement *placement, uint32_t tunnel,

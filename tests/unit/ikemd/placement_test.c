@@ -193,6 +193,13 @@ Test(placement, other_pair_moves_a_tunnel, .init = by_load, .fini = end)
 
 Test(placement, anchor_ids_are_distinct_and_fit_12_bits)
 {
+    uint8_t slot, spu, thread;
+
+    cr_assert(placement_place(placement_anchor(11, 1, 27), &slot, &spu, &thread));
+    cr_assert_eq(slot, 11);
+    cr_assert_eq(spu, 1);
+    cr_assert_eq(thread, 27);
+    cr_assert_not(placement_place(0, &slot, &spu, &thread));
     cr_assert_eq(placement_anchor(0, 0, 0), 1);
     cr_assert_eq(placement_anchor(1, 0, 0), 129);
     cr_assert_leq(placement_anchor(30, 3, 31), 4095);
