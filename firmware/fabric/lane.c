@@ -21,7 +21,25 @@
 #include "firmware/fabric/state.h"
 
 /* What was read from shared memory must not be read again. */
+/* Buffers that alloc asks for in advance: the consumer's cache still has them. */
+/* Buffers that alloc asks for in advance: the consumer's cache still has them. */
+#define AHEAD 8
+/* Descriptors likewise. */
+#define DESCRIPTORS_AHEAD 16
+/* Payloads begin at different cache sets; all at the same would not fit the first-level cache. */
+#define COLOURS 16u
+#define COLOUR_BYTES (2u * FABRIC_LINE)
 #define COPIED() __asm__ volatile("" ::: "memory")
+
+/* Ask for a line in order to write it. */
+static inline void fetch_to_write(const void *line)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" ::"m"(*(const char *)line));
+#else
+    __builtin_prefetch(line, 1);
+#endif
+}
 
 /* ---- pools ---- */
 
@@ -29,6 +47,14 @@ static inline bool pool_get(struct fabric_pool *pool, uint32_t *ret)
 {
     if (pool->n_free > 0) {
         *ret = pool->free[--pool->n_free];
+        if (pool->n_free > AHEAD) {
+            uint32_t m = pool->free[pool->n_free - AHEAD];
+            const uint8_t *next = pool->base + (size_t)m * pool->size +
+                                  FABRIC_HEADROOM + m % COLOURS * COLOUR_BYTES;
+
+            fetch_to_write(next);
+            fetch_to_write(next + FABRIC_LINE);
+        }
         return true;
     }
     if (pool->fresh < pool->count) {
@@ -121,7 +147,7 @@ bool fabric_lane_alloc(struct fabric_lane *lane, uint32_t bytes, struct fabric_p
     unsigned which = FABRIC_POOL_SMALL;
     struct fabric_pool *pool;
     uint8_t *start;
-    uint32_t n;
+    uint32_t n, colour;
 
     if (bytes > FABRIC_SMALL_BYTES - before) {
         which = FABRIC_POOL_LARGE;
@@ -140,9 +166,13 @@ bool fabric_lane_alloc(struct fabric_lane *lane, uint32_t bytes, struct fabric_p
     }
     start = pool->base + (size_t)n * pool->size;
     memset(&ret->cell, 0, sizeof(ret->cell));
-    ret->room = start + before;
+    colour = n % COLOURS * COLOUR_BYTES;
+    if (colour > pool->size - before - bytes) {
+        colour = 0;
+    }
+    ret->room = start + before + colour;
     ret->data = ret->room;
-    ret->capacity = pool->size - before;
+    ret->capacity = pool->size - before - colour;
     ret->buffer = which == FABRIC_POOL_LARGE ? n | FABRIC_BUFFER_LARGE : n;
     ret->where = 0;
     return true;
@@ -251,6 +281,9 @@ static inline bool out_put(struct fabric_lane *lane, struct fabric_lane_peer *lp
     d->buffer = p->buffer;
     d->zero = 0;
     out->head++;
+    if (out->head % (FABRIC_LINE / sizeof(*d)) == 0) {
+        fetch_to_write(&out->ring[(out->head + DESCRIPTORS_AHEAD) % FABRIC_RING]);
+    }
     if (!out->dirty) {
         out->dirty = true;
         lane->dirty[lane->n_dirty++] = out;
@@ -277,7 +310,7 @@ static inline bool packet_send(struct fabric_lane *lane, struct fabric_packet *p
     struct fabric *fabric = lane->fabric;
     struct fabric_cell *cell = &p->cell;
     struct fabric_lane_peer *lp;
-    uint8_t *at;
+    uint8_t *at, plane;
 
     if (cell->destination >= fabric->config.endpoints || !packet_place(lane, p, &at)) {
         fabric_count(&lane->counters.malformed, 1);
@@ -292,24 +325,25 @@ static inline bool packet_send(struct fabric_lane *lane, struct fabric_packet *p
         fabric_count(&lane->counters.detached, 1);
         return false;
     }
-    cell->version = FABRIC_CELL_VERSION;
-    if (!fabric->gateway) {
-        uint8_t plane = (uint8_t)(planes >> ((cell->hash & 15) * 4) & 15);
-
-        if (plane >= FABRIC_PLANES_MAX) {
-            fabric_count(&lane->counters.plane_down, 1);
-            return false;
-        }
-        cell->plane = plane;
-        cell->source = fabric->config.index;
-        cell->hops++;
+    plane = (uint8_t)(planes >> ((cell->hash & 15) * 4) & 15);
+    if (plane >= FABRIC_PLANES_MAX && !fabric->gateway) {
+        fabric_count(&lane->counters.plane_down, 1);
+        return false;
     }
     if (lp->peer->datagram) {
         memcpy(at, cell, sizeof(*cell));
         fabric_datagram_queue(lane, lp->peer, at, sizeof(*cell) + cell->length, p->buffer);
-        return true;
+    } else if (!out_put(lane, lp, &lp->out[fabric_cell_lane(cell, lp->peer->lanes)], p, at)) {
+        return false;
     }
-    return out_put(lane, lp, &lp->out[fabric_cell_lane(cell, lp->peer->lanes)], p, at);
+    /* Filled in here and not in *cell: a wide copy right behind narrow stores would stall. */
+    at[offsetof(struct fabric_cell, version)] = FABRIC_CELL_VERSION;
+    if (!fabric->gateway) {
+        at[offsetof(struct fabric_cell, plane)] = plane;
+        at[offsetof(struct fabric_cell, source)] = fabric->config.index;
+        at[offsetof(struct fabric_cell, hops)] = (uint8_t)(cell->hops + 1);
+    }
+    return true;
 }
 
 unsigned fabric_lane_send(struct fabric_lane *lane, struct fabric_packet *packets, unsigned n)
@@ -390,40 +424,64 @@ bool fabric_cell_refused(struct fabric_lane *lane, const struct fabric_cell *cel
 }
 
 /* Header and payload must lie inside one buffer. */
-static inline bool descriptor_fits(const struct fabric_geometry *g,
-                                   const struct fabric_descriptor *d)
+static inline bool descriptor_fits(const struct fabric_geometry *g, uint32_t offset,
+                                   uint32_t bytes)
 {
     uint32_t size, at;
 
-    if (d->bytes < sizeof(struct fabric_cell) || d->offset < g->small) {
+    if (bytes < sizeof(struct fabric_cell) || offset < g->small) {
         return false;
     }
-    if (d->offset < g->large) {
+    if (offset < g->large) {
         size = FABRIC_SMALL_BYTES;
-        at = (d->offset - g->small) % FABRIC_SMALL_BYTES;
-    } else if (d->offset < g->large + (uint64_t)g->lanes * g->large_per_lane * FABRIC_LARGE_BYTES) {
+        at = (offset - g->small) % FABRIC_SMALL_BYTES;
+    } else if (offset < g->large + (uint64_t)g->lanes * g->large_per_lane * FABRIC_LARGE_BYTES) {
         size = FABRIC_LARGE_BYTES;
-        at = (d->offset - g->large) % FABRIC_LARGE_BYTES;
+        at = (offset - g->large) % FABRIC_LARGE_BYTES;
     } else {
         return false;
     }
-    return d->bytes <= size - at;
+    return bytes <= size - at;
 }
 
-static inline void descriptor_copy(const struct fabric_in *in, uint32_t index,
-                                   struct fabric_descriptor *ret)
+/* The usual case of fabric_cell_check and fabric_cell_refused in one go: nothing is wrong. */
+static inline bool cell_good(const struct fabric_cell *c, uint8_t source, uint8_t own,
+                             uint16_t planes_up, uint32_t payload)
 {
-    const struct fabric_descriptor *d = &in->ring[index % FABRIC_RING];
+    return (c->version == FABRIC_CELL_VERSION) & (c->source == source) &
+           (c->destination == own) & ((uint8_t)(c->type - 1) < FABRIC_CELL_CP_NOTE) &
+           (c->plane < FABRIC_PLANES_MAX) & (planes_up >> (c->plane & 15)) &
+           (c->gso <= FABRIC_GSO_UDP) & (c->hops <= FABRIC_HOPS_MAX) & (c->length == payload);
+}
 
-    ret->offset = __atomic_load_n(&d->offset, __ATOMIC_RELAXED);
-    ret->bytes = __atomic_load_n(&d->bytes, __ATOMIC_RELAXED);
+/* A cell that is not plainly good. True: to be delivered all the same; otherwise counted. */
+static bool in_examine(struct fabric_lane *lane, struct fabric_in *in, uint32_t index,
+                       const char *wrong, const struct fabric_cell *cell, uint32_t payload)
+{
+    if (!wrong) {
+        wrong = fabric_cell_check(lane->fabric, in->peer, cell, payload);
+    }
+    if (!wrong) {
+        return !fabric_cell_refused(lane, cell);
+    }
+    /* Taken back while we looked? */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&in->ring[index % FABRIC_RING].bytes, __ATOMIC_RELAXED) != 0) {
+        fabric_count(&lane->counters.malformed, 1);
+        fabric_peer_fault(lane, in->peer, wrong);
+    }
+    return false;
 }
 
 static unsigned in_receive(struct fabric_lane *lane, struct fabric_in *in,
                            struct fabric_packet *ret, unsigned max)
 {
     const struct fabric_peer *peer = in->peer;
-    struct fabric_descriptor d[FABRIC_BURST];
+    const uint8_t own = lane->fabric->config.index;
+    uint16_t planes_up = __atomic_load_n(&lane->fabric->planes_up, __ATOMIC_RELAXED);
+    struct {
+        uint32_t offset, bytes;
+    } d[FABRIC_BURST];
     uint32_t at = in->tail + in->taken;
     uint32_t n = (uint32_t)__atomic_load_n(&in->head_word->value, __ATOMIC_ACQUIRE) - at;
     unsigned got = 0;
@@ -442,47 +500,39 @@ static unsigned in_receive(struct fabric_lane *lane, struct fabric_in *in,
     }
     in->taken += n;
     for (uint32_t i = 0; i < n; i++) {
-        descriptor_copy(in, at + i, &d[i]);
-    }
-    COPIED();
-    for (uint32_t i = 0; i < n; i++) {
-        if (descriptor_fits(&peer->geometry, &d[i])) {
+        const struct fabric_descriptor *from = &in->ring[(at + i) % FABRIC_RING];
+
+        d[i].offset = __atomic_load_n(&from->offset, __ATOMIC_RELAXED);
+        d[i].bytes = __atomic_load_n(&from->bytes, __ATOMIC_RELAXED);
+        if (descriptor_fits(&peer->geometry, d[i].offset, d[i].bytes)) {
             __builtin_prefetch(peer->base + d[i].offset);
             __builtin_prefetch(peer->base + d[i].offset + FABRIC_LINE);
+        } else if (d[i].bytes != 0) {
+            d[i].bytes = UINT32_MAX;
         }
     }
     for (uint32_t i = 0; i < n; i++) {
+        const uint8_t *cell = peer->base + d[i].offset;
+        uint32_t payload = d[i].bytes - (uint32_t)sizeof(struct fabric_cell);
         struct fabric_packet *p = &ret[got];
-        const char *wrong;
 
         if (d[i].bytes == 0) {
-            continue;
+            continue; /* taken back */
         }
-        if (!descriptor_fits(&peer->geometry, &d[i])) {
-            wrong = "descriptor outside the buffers";
-        } else {
-            memcpy(&p->cell, peer->base + d[i].offset, sizeof(p->cell));
-            COPIED();
-            wrong = fabric_cell_check(lane->fabric, peer, &p->cell,
-                                      d[i].bytes - (uint32_t)sizeof(p->cell));
-        }
-        if (wrong) {
-            struct fabric_descriptor again;
-
-            /* Taken back while we looked? */
-            __atomic_thread_fence(__ATOMIC_SEQ_CST);
-            descriptor_copy(in, at + i, &again);
-            if (again.bytes == 0) {
-                continue;
-            }
-            fabric_count(&lane->counters.malformed, 1);
-            fabric_peer_fault(lane, in->peer, wrong);
+        if (__builtin_expect(__atomic_load_n(&peer->faulted, __ATOMIC_RELAXED), 0)) {
             break;
         }
-        if (fabric_cell_refused(lane, &p->cell)) {
+        if (d[i].bytes == UINT32_MAX) {
+            in_examine(lane, in, at + i, "descriptor outside the buffers", NULL, 0);
             continue;
         }
-        p->data = peer->base + d[i].offset + sizeof(p->cell);
+        memcpy(&p->cell, cell, sizeof(p->cell));
+        COPIED();
+        if (!cell_good(&p->cell, peer->index, own, planes_up, payload) &&
+            !in_examine(lane, in, at + i, NULL, &p->cell, payload)) {
+            continue;
+        }
+        p->data = cell + sizeof(p->cell);
         p->room = NULL;
         p->capacity = 0;
         p->buffer = 0;
