@@ -21,7 +21,7 @@
 #include "firmware/fabric/state.h"
 
 /* What was read from shared memory must not be read again. */
-/* Buffers that alloc asks for in advance: the consumer's cache still has them. */
+#define COPIED() __asm__ volatile("" ::: "memory")
 /* Buffers that alloc asks for in advance: the consumer's cache still has them. */
 #define AHEAD 8
 /* Descriptors likewise. */
@@ -29,7 +29,6 @@
 /* Payloads begin at different cache sets; all at the same would not fit the first-level cache. */
 #define COLOURS 16u
 #define COLOUR_BYTES (2u * FABRIC_LINE)
-#define COPIED() __asm__ volatile("" ::: "memory")
 
 /* Ask for a line in order to write it. */
 static inline void fetch_to_write(const void *line)
