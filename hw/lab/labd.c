@@ -56,6 +56,7 @@ void labd_quit(struct labd *labd)
         return;
     }
     labd->ending = true;
+    server_event(labd->server, "LAB_ENDING", labd_object_end(labd_object()));
     for (unsigned n = 0; n < labd->n_nodes; n++) {
         labd_node_stop(&labd->nodes[n]);
     }

@@ -762,10 +762,33 @@ struct lab_file *lab_file_parse(const char *text, size_t len, const char *path, 
     return r.lab;
 }
 
+/* Whoever starts a lab may replace two options without touching the file: `up --seed`,
+ * `up --model-scale` and the scenario runner do. */
+static bool environment_apply(struct lab_options *options, GError **error)
+{
+    const char *seed = g_getenv("VCHASSIS_SEED");
+    const char *scale = g_getenv("VCHASSIS_MODEL_SCALE");
+    guint64 value;
+
+    if (seed && *seed) {
+        if (!g_ascii_string_to_unsigned(seed, 10, 0, UINT64_MAX, &value, NULL)) {
+            return fw_fail(error, FW_ERROR_INVALID, "the seed '%s' is no number; give one", seed);
+        }
+        options->seed = value;
+    }
+    if (scale && *scale && !scale_parse(scale, &options->model_scale)) {
+        return fw_fail(error, FW_ERROR_INVALID,
+                       "the model scale '%s' is not usable; give a factor from 0 (at once) to 10",
+                       scale);
+    }
+    return true;
+}
+
 struct lab_file *lab_file_load(const char *path, const struct catalog *catalog, GError **error)
 {
     g_autoptr(GError) problem = NULL;
     g_autofree char *text = NULL;
+    struct lab_file *lab;
     gsize len;
 
     if (!g_file_get_contents(path, &text, &len, &problem)) {
@@ -773,7 +796,11 @@ struct lab_file *lab_file_load(const char *path, const struct catalog *catalog, 
                 path, problem->message);
         return NULL;
     }
-    return lab_file_parse(text, len, path, true, catalog, error);
+    lab = lab_file_parse(text, len, path, true, catalog, error);
+    if (lab && !environment_apply(&lab->options, error)) {
+        g_clear_pointer(&lab, lab_file_free);
+    }
+    return lab;
 }
 
 void lab_file_free(struct lab_file *lab)

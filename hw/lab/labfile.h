@@ -98,7 +98,8 @@ struct lab_file {
     struct lab_link links[LAB_LINKS_MAX];
 };
 
-/* NULL and one sentence on error. The catalogue must outlive the lab. Free with lab_file_free. */
+/* NULL and one sentence on error. The catalogue must outlive the lab. Free with lab_file_free.
+ * The environment's VCHASSIS_SEED and VCHASSIS_MODEL_SCALE replace the file's options. */
 struct lab_file *lab_file_load(const char *path, const struct catalog *catalog, GError **error);
 /* The same from memory; path names it in messages and is the base of relative paths. Files the lab
  * names are checked for existence only when `check_files`. */

@@ -1,0 +1,186 @@
+/*
+ * progress - what a boot looks like on the terminal, from labd's events.
+ *
+ * One line per change of a card: time since the command began, node, position,
+ * card, and the stage or state reached. Any event with a slot and a stage or
+ * state counts, so that new kinds of boards show without a change here.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "firmware/core/clock.h"
+#include "hw/front/front.h"
+
+struct progress {
+    bool quiet, json;
+    bool up, online, ended;
+    char *failure;
+    int64_t started_ns;
+    GHashTable *shown; /* "node/slot" -> last text shown */
+};
+
+struct progress *progress_new(bool quiet, bool json)
+{
+    struct progress *progress = g_new0(struct progress, 1);
+
+    progress->quiet = quiet;
+    progress->json = json;
+    progress->started_ns = fw_clock_ns();
+    progress->shown = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    return progress;
+}
+
+void progress_free(struct progress *progress)
+{
+    g_hash_table_destroy(progress->shown);
+    g_free(progress->failure);
+    g_free(progress);
+}
+
+bool progress_up(const struct progress *progress)
+{
+    return progress->up;
+}
+
+bool progress_online(const struct progress *progress)
+{
+    return progress->online;
+}
+
+bool progress_ended(const struct progress *progress)
+{
+    return progress->ended;
+}
+
+const char *progress_failure(const struct progress *progress)
+{
+    return progress->failure;
+}
+
+static char *position_text(int64_t slot)
+{
+    if (slot >= 0xf0) {
+        return g_strdup_printf("RE %d", (int)slot - 0xf0);
+    }
+    return slot >= 0xe0 ? g_strdup_printf("CB %d", (int)slot - 0xe0)
+                        : g_strdup_printf("FPC %d", (int)slot);
+}
+
+static void show(struct progress *progress, const char *node, const char *where, const char *card,
+                 const char *text)
+{
+    g_autofree char *key = g_strdup_printf("%s/%s", node, where);
+    const char *last = g_hash_table_lookup(progress->shown, key);
+
+    if (progress->quiet || progress->json || !*text || (last && strcmp(last, text) == 0)) {
+        return;
+    }
+    g_hash_table_insert(progress->shown, g_steal_pointer(&key), g_strdup(text));
+    printf("%8.2f s  %-10s %-6s %-8s %s\n",
+           (double)(fw_clock_ns() - progress->started_ns) / FW_SEC, node, where, card, text);
+}
+
+/* A card's slot, as an event's data or a row of query-slots. */
+static void show_slot(struct progress *progress, const char *node, JsonObject *data)
+{
+    const char *stage = front_json_text(data, "stage");
+    const char *state = *stage ? stage : front_json_text(data, "state");
+    const char *reason = front_json_text(data, "reason-text");
+    g_autofree char *where = position_text(front_json_number(data, "slot"));
+    g_autofree char *text = NULL;
+
+    if (strcmp(state, "empty") == 0) {
+        return;
+    }
+    text = strcmp(state, "offline") == 0 && *reason ? g_strdup_printf("%s (%s)", state, reason)
+                                                    : g_strdup(state);
+    show(progress, node, where, front_json_text(data, "card"), text);
+}
+
+static void show_node(struct progress *progress, const char *node, const char *state,
+                      const char *reason)
+{
+    g_autofree char *text = *reason ? g_strdup_printf("%s (%s)", state, reason) : g_strdup(state);
+
+    show(progress, node, "", "", text);
+}
+
+void progress_event(const char *name, JsonObject *data, void *user)
+{
+    struct progress *progress = user;
+    const char *node;
+
+    if (!data) {
+        return;
+    }
+    if (progress->json) {
+        g_autoptr(JsonNode) root = json_node_new(JSON_NODE_OBJECT);
+        g_autofree char *text = NULL;
+        g_autofree char *quoted = front_json_quote(name);
+
+        json_node_set_object(root, data);
+        text = json_to_string(root, FALSE);
+        printf("{\"event\":%s,\"data\":%s}\n", quoted, text);
+    }
+    node = front_json_text(data, "node");
+    if (strcmp(name, "LAB_FAILED") == 0) {
+        g_free(progress->failure);
+        progress->failure = g_strdup(front_json_text(data, "reason"));
+    } else if (strcmp(name, "LAB_UP") == 0) {
+        progress->up = true;
+    } else if (strcmp(name, "LAB_ONLINE") == 0) {
+        progress->up = progress->online = true;
+    } else if (strcmp(name, "LAB_ENDING") == 0) {
+        progress->ended = true;
+    } else if (strcmp(name, "NODE_STATE") == 0) {
+        const char *state = front_json_text(data, "state");
+        const char *reason = front_json_text(data, "reason");
+
+        show_node(progress, node, state, reason);
+        if (strcmp(state, "off") == 0 && !progress->online && !progress->failure) {
+            progress->failure = g_strdup_printf("node %s went off while it booted: %s", node,
+                                                reason);
+        }
+    } else if (json_object_has_member(data, "slot")) {
+        show_slot(progress, node, data);
+    }
+}
+
+/* The rows of a query-slots answer: an array, or an object with `slots`. */
+static JsonArray *rows_of(JsonNode *answer)
+{
+    if (answer && JSON_NODE_HOLDS_ARRAY(answer)) {
+        return json_node_get_array(answer);
+    }
+    if (answer && JSON_NODE_HOLDS_OBJECT(answer) &&
+        json_object_has_member(json_node_get_object(answer), "slots")) {
+        return json_object_get_array_member(json_node_get_object(answer), "slots");
+    }
+    return NULL;
+}
+
+void progress_catch_up(struct progress *progress, struct front_client *client)
+{
+    g_autoptr(JsonNode) lab = front_client_call(client, "query-lab", NULL, 0, NULL);
+    JsonArray *nodes;
+
+    if (!lab || !JSON_NODE_HOLDS_OBJECT(lab)) {
+        return;
+    }
+    progress->up = true;
+    progress->online = progress->online ||
+                       strcmp(front_json_text(json_node_get_object(lab), "state"), "online") == 0;
+    nodes = json_object_get_array_member(json_node_get_object(lab), "nodes");
+    for (guint n = 0; nodes && n < json_array_get_length(nodes); n++) {
+        JsonObject *node = json_array_get_object_element(nodes, n);
+        const char *name = front_json_text(node, "name");
+        g_autoptr(JsonNode) slots =
+            front_node_call(client, name, "query-slots", NULL, NULL, 0, NULL);
+        JsonArray *rows = rows_of(slots);
+
+        show_node(progress, name, front_json_text(node, "state"), front_json_text(node, "reason"));
+        for (guint r = 0; rows && r < json_array_get_length(rows); r++) {
+            show_slot(progress, name, json_array_get_object_element(rows, r));
+        }
+    }
+}
