@@ -9,6 +9,13 @@
  * anybody else sees it, and fills in the defaults of the schema in what it
  * sends to daemons, so a daemon never repeats a default.
  *
+ * Shapes that differ from the text: `xe-1/0/0 { }` under `interfaces` is list
+ * `interface` with key xe-1/0/0; `system-services { ping; }` is one list entry
+ * `system-services` with key `ping` each, `interfaces { xe-1/0/0.0; }` of a zone
+ * the same; `from-zone A to-zone B` is list `from-zone` with key A, below it list
+ * `to-zone` with key B, below it list `policy`; `family inet` is container
+ * `family`, below it container `inet`. The schema is re/mgd/schema/.
+ *
  * One owner per tree: conf_free frees all below. Any single thread.
  */
 #ifndef RE_CONF_H
@@ -21,6 +28,10 @@
 
 #include "firmware/core/cursor.h"
 #include "firmware/core/emit.h"
+
+#define CONF_DEPTH_MAX 32             /* of nesting: the schema's own depth is about 12 */
+#define CONF_BYTES_MAX (16u << 20)    /* serialised: 10,000 tunnels are about 5 MiB */
+#define CONF_VALUE_MAX 4000           /* bytes of a name, value or comment: a command line's limit */
 
 enum conf_kind { CONF_CONTAINER, CONF_LIST, CONF_LEAF, CONF_LEAF_LIST };
 
@@ -35,14 +46,23 @@ struct conf_node {
     char *comment;           /* annotation, or NULL */
     struct conf_node *parent;
     struct conf_node *first, *last, *next, *previous;
+    GHashTable *index;       /* of the children, once they are many; private to conf.c */
 };
 
 struct conf_node *conf_new(void);                 /* an empty root */
 void conf_free(struct conf_node *node);           /* unlinks, wipes secrets, frees all below */
-/* Append (or find, for containers, list entries and equal leaf-list values) a child. */
+/* Append a child, or find it: containers, list entries and equal leaf-list values are found,
+ * a leaf that is there gets the new value. Not called for more than CONF_DEPTH_MAX levels. */
 struct conf_node *conf_add(struct conf_node *parent, enum conf_kind kind, const char *name,
                            const char *value);
+/* A copy of the node and all below, without parent. */
 struct conf_node *conf_copy(const struct conf_node *node);
+/* Replace the value (wiped when secret); value NULL makes a flag. */
+void conf_set_value(struct conf_node *node, const char *value);
+/* A child by name and, for lists and leaf-lists, value; inactive ones too. NULL: none. */
+struct conf_node *conf_get(const struct conf_node *parent, const char *name, const char *value);
+/* The same statements, values and flags in the same order (lines do not matter). */
+bool conf_equal(const struct conf_node *a, const struct conf_node *b);
 
 /* The first active child of that name, or NULL. parent NULL is allowed (gives NULL). */
 const struct conf_node *conf_child(const struct conf_node *parent, const char *name);
@@ -66,7 +86,8 @@ uint64_t conf_u64(const struct conf_node *parent, const char *name, uint64_t oth
 /* "security ike gateway gw1", for messages; free with g_free. */
 char *conf_path(const struct conf_node *node);
 
-/* Binary form for the bus; the reader takes bytes from outside (depth <= 32, 1 MiB). */
+/* Binary form for the bus; wipe it before it is freed, it may hold keys. NULL: the tree exceeds
+ * a limit above. The reader takes bytes from outside and the same limits. */
 GByteArray *conf_serialise(const struct conf_node *root);
 struct conf_node *conf_deserialise(struct fw_cursor *c);   /* NULL: malformed */
 
