@@ -85,7 +85,7 @@ struct front_client *front_client_lab(const char *lab, GError **error);
 void front_client_free(struct front_client *client);
 int front_client_fd(const struct front_client *client);
 void front_client_on_event(struct front_client *client, front_event_cb callback, void *user);
-/* Sends a request; its answer comes from front_client_answer with this number. args: a JSON object's
+/* Sends a request; its answer comes from front_client_answer by number. args: a JSON object
  * text or NULL. 0 with error. */
 unsigned front_client_send(struct front_client *client, const char *command, const char *args,
                            const int *fds, unsigned n_fds, GError **error);
@@ -119,8 +119,8 @@ struct front_client *keeper_client(const struct keeper *keeper);
 /* Readable once labd has ended. */
 int keeper_pidfd(const struct keeper *keeper);
 const char *keeper_run(const struct keeper *keeper);
-/* Ends labd (in order when `orderly`), removes the run directory, frees. ret_log: the tail of labd's
- * own log when it is wanted. */
+/* Ends labd (in order when `orderly`), removes the run directory, frees. ret_log: what labd wrote
+ * into its own log, when it is wanted. */
 void keeper_end(struct keeper *keeper, bool orderly, char **ret_log);
 
 /* ---- progress of a boot (progress.c) ---- */

@@ -110,11 +110,11 @@ static bool tun_check(GError **error)
     if (fd < 0) {
         bool missing = errno == ENOENT || errno == ENODEV;
 
-        return fw_fail_errno(
-            error, missing ? "/dev/net/tun is missing; load the module with `modprobe tun`, or give "
-                             "the container --device /dev/net/tun"
-                           : "/dev/net/tun may not be opened; as root run `chmod 666 /dev/net/tun`, "
-                             "or run vchassis as root");
+        return fw_fail_errno(error, "%s",
+                             missing ? "/dev/net/tun is missing; load the module with `modprobe "
+                                       "tun`, or give the container --device /dev/net/tun"
+                                     : "/dev/net/tun may not be opened; as root run `chmod 666 "
+                                       "/dev/net/tun`, or run vchassis as root");
     }
     close(fd);
     return true;

@@ -35,7 +35,7 @@ static const char up_usage[] =
     "  --seed N         of the model random stream (instead of the lab's option)\n"
     "  --timeout S      give up when it is not online after S seconds (600)\n"
     "  --quiet          only say when it is online;  --json  events as JSON lines\n"
-    "Exit status: 0 it ran (foreground: and ended in order), 1 it did not start or broke, 2 usage.\n";
+    "Exit status: 0 it ran (and ended in order), 1 it did not start or broke, 2 usage.\n";
 
 static const char down_usage[] =
     "usage: vchassis down [LAB | --lab LAB | --all]\n"

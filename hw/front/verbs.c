@@ -7,7 +7,7 @@
 #include "hw/front/front.h"
 
 const struct front_verb front_verbs[] = {
-    {"demo", "[--output DIR]", "boot two chassis and prove an IPsec tunnel between them", front_demo},
+    {"demo", "[--output DIR]", "boot two chassis and prove a tunnel between them", front_demo},
     {"up", "LAB [--detach]", "start a lab", front_up},
     {"down", "[LAB]", "end a lab; disks stay", front_down},
     {"wipe", "LAB", "remove the disks of a lab that does not run", front_wipe},

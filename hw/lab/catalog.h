@@ -64,7 +64,7 @@ struct catalog_card {
     uint32_t stage_ms[CATALOG_STAGES]; /* modelled duration of each boot stage */
     enum catalog_failure failure;
     bool restart;         /* restart a failed card at once */
-    unsigned restart_limit; /* after so many restarts within restart_window_s it stays offline (reason 72) */
+    unsigned restart_limit; /* more restarts within restart_window_s: stays offline (reason 72) */
     unsigned restart_window_s;
     unsigned watchdog_s;  /* no answer for so long: unresponsive (reason 15) */
 };

@@ -16,7 +16,7 @@
 #include "firmware/core/addr.h"
 #include "hw/lab/catalog.h"
 
-#define LAB_NAME_MAX      24  /* lab, node, host and link names: they become file and device names */
+#define LAB_NAME_MAX      24  /* lab, node, host and link names become file and device names */
 #define LAB_NODES_MAX     16
 #define LAB_HOSTS_MAX     64
 #define LAB_LINKS_MAX     256
@@ -37,7 +37,7 @@ struct lab_card {
 struct lab_node {
     char *name;
     const struct catalog_chassis *chassis; /* the catalogue's */
-    char *config;               /* absolute path of the configuration to load first; NULL: factory */
+    char *config;               /* absolute path of the first configuration; NULL: factory */
     unsigned n_cards;
     struct lab_card cards[LAB_CARDS_MAX];
     unsigned line;
@@ -68,7 +68,7 @@ struct lab_host {
 struct lab_end {
     const struct lab_node *node;
     const struct lab_host *host;
-    char port[24];              /* node: "xe-1/0/0"; host: "eth0", "eth1" ... in order of the links */
+    char port[24];              /* node: "xe-1/0/0"; host: "eth0", "eth1" ... as linked */
     unsigned slot, pic, number; /* node: the parts of the port's name */
 };
 

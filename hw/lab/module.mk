@@ -1,6 +1,7 @@
 # lab: lab file and catalogue readers (library), labd and the traffic host (programs)
 libraries += lab
-lib-lab-src := hw/lab/catalog.c hw/lab/directories.c hw/lab/labfile.c hw/lab/yamltree.c
+lib-lab-src := hw/lab/catalog.c hw/lab/directories.c hw/lab/labfile.c hw/lab/labfile_node.c \
+	hw/lab/labfile_host.c hw/lab/labfile_link.c hw/lab/yamltree.c
 lib-lab-pkg := glib yaml
 
 programs += vc-labd

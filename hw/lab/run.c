@@ -78,7 +78,7 @@ static void on_end(pid_t pid, int status, void *data)
     command_free(command);
 }
 
-/* Strings of an array member; NULL when it is not one. Free the array only: the strings are JSON's. */
+/* Strings of an array member; NULL when it is not one. Free only the array. */
 static const char **strings_of(JsonObject *args, const char *name)
 {
     JsonArray *array;

@@ -207,7 +207,8 @@ void traffic_arp_emit(struct fw_emit *e, unsigned op, const uint8_t mac[6],
     fw_emit_u32(e, fw_addr_to_v4(target));
 }
 
-void traffic_echo_emit(struct fw_emit *e, const uint8_t mac[6], const struct traffic_frame *request)
+void traffic_echo_emit(struct fw_emit *e, const uint8_t mac[6],
+                       const struct traffic_frame *request)
 {
     size_t start;
 

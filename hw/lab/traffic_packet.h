@@ -47,7 +47,7 @@ struct traffic_frame {
     size_t icmp_len;
 };
 
-/* Reads a received frame (virtio-net header first); never fails, what is not understood is OTHER. */
+/* Reads a received frame (virtio-net header first); what is not understood is OTHER. */
 void traffic_frame_parse(const uint8_t *frame, size_t len, struct traffic_frame *ret);
 
 /* op 1 request, 2 reply. target_mac NULL: broadcast. */
@@ -55,7 +55,8 @@ void traffic_arp_emit(struct fw_emit *e, unsigned op, const uint8_t mac[6],
                       const struct fw_addr *own, const uint8_t *target_mac,
                       const struct fw_addr *target);
 /* The answer to an echo request. */
-void traffic_echo_emit(struct fw_emit *e, const uint8_t mac[6], const struct traffic_frame *request);
+void traffic_echo_emit(struct fw_emit *e, const uint8_t mac[6],
+                       const struct traffic_frame *request);
 
 struct traffic_send {
     uint8_t source_mac[6], destination_mac[6];

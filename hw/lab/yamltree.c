@@ -63,7 +63,7 @@ struct yaml_tree *yaml_tree_parse(const char *text, size_t len, const char *path
     if (!yaml_parser_load(&parser, &tree->document)) {
         size_t line = parser.problem_mark.line + 1;
 
-        fw_fail(error, FW_ERROR_INVALID, "%s:%zu: this is not valid YAML (%s%s%s); correct the line",
+        fw_fail(error, FW_ERROR_INVALID, "%s:%zu: this is no valid YAML (%s%s%s); correct the line",
                 path, line, parser.problem ? parser.problem : "unreadable",
                 parser.context ? " " : "", parser.context ? parser.context : "");
         yaml_parser_delete(&parser);
@@ -163,8 +163,8 @@ bool yaml_tree_map(const struct yaml_tree *tree, const yaml_tree_node *node, con
     bool ok = true;
 
     if (!node || node->type != YAML_MAPPING_NODE) {
-        return yaml_tree_fail(tree, node, error, "%s is not a mapping; write it as key: value lines",
-                              what);
+        return yaml_tree_fail(tree, node, error,
+                              "%s is not a mapping; write it as key: value lines", what);
     }
     seen = g_hash_table_new(g_str_hash, g_str_equal);
     for (unsigned n = 0; ok && n < yaml_tree_count(node); n++) {
