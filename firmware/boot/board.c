@@ -25,7 +25,6 @@
 #include "firmware/core/timer.h"
 
 #define FD_SUPERVISOR 3
-#define FD_BUS        4
 
 struct life {
     const struct board_role *role;
@@ -34,7 +33,8 @@ struct life {
     GMainLoop *loop;
     struct fw_timer *stage_timer;
     unsigned stage;      /* next stage to report */
-    unsigned n_pending;  /* board is up, stages still run */
+    bool stages_done;
+    bool role_ready;
     bool ready;
     int status;
 };
@@ -113,6 +113,21 @@ static void send_outbox(struct life *life)
                  1 + life->start->lanes);
 }
 
+static void check_ready(struct life *life)
+{
+    struct bus_board_ready ready = {0};
+    g_autoptr(GError) error = NULL;
+
+    if (life->ready || !life->stages_done || (life->role->wait_ready && !life->role_ready)) {
+        return;
+    }
+    life->ready = true;
+    supervisor_send(life, BUS_BOARD_READY, &ready);
+    if (life->role->lock_down && !boot_lockdown(&error)) {
+        fw_warning("not locked down: %s", error->message);
+    }
+}
+
 static void next_stage(void *data)
 {
     struct life *life = data;
@@ -127,13 +142,21 @@ static void next_stage(void *data)
         fw_timer_arm(life->stage_timer, fw_clock_modelled_ns(ms * FW_MS));
         return;
     }
-    struct bus_board_ready ready = {0};
-    g_autoptr(GError) error = NULL;
+    life->stages_done = true;
+    check_ready(life);
+}
 
-    life->ready = true;
-    supervisor_send(life, BUS_BOARD_READY, &ready);
-    if (life->role->lock_down && !boot_lockdown(&error)) {
-        fw_warning("not locked down: %s", error->message);
+void board_set_ready(struct board *board)
+{
+    (void)board;
+    the_life->role_ready = true;
+    check_ready(the_life);
+}
+
+void board_close_fd(int fd)
+{
+    if (fd >= 0) {
+        close(fd);
     }
 }
 
@@ -186,7 +209,7 @@ static void begin(struct life *life, const struct bus_board_start *start, int *f
     }
     if (life->role->bus) {
         life->board.bus =
-            bus_conn_new(FD_BUS, BUS_ADDRESS(start->slot, BUS_ROLE_BOARD), &bus_handler, life);
+            bus_conn_new(BOARD_FD_BUS, BUS_ADDRESS(start->slot, BUS_ROLE_BOARD), &bus_handler, life);
         bus_conn_set_epoch(life->board.bus, start->epoch);
     }
     if ((life->role->fabric && !make_fabric(life, &error)) ||

@@ -17,6 +17,8 @@
 #include "firmware/fabric/fabric.h"
 #include "messages.h" /* generated */
 
+#define BOARD_FD_BUS 4 /* the control bus, given at exec */
+
 struct board {
     struct bus_conn *supervisor;
     struct bus_conn *bus;            /* NULL for a board without control bus */
@@ -28,7 +30,8 @@ struct board {
 struct board_role {
     const char *name;                /* "spcd" */
     bool fabric;                     /* make an outbox */
-    bool bus;                        /* fd 4 is a control bus */
+    bool bus;                        /* fd 4 is a control bus of which the board is one end */
+    bool wait_ready;                 /* the role says when it is ready: board_set_ready */
     bool lock_down;                  /* open nothing after ready (seccomp) */
     const uint16_t *subscriptions;   /* bus events wanted, 0-terminated, or NULL */
     /* Board has its configuration and its fabric; start threads. */
@@ -45,5 +48,10 @@ struct board_role {
 
 /* Runs until the end; returns the exit status. */
 int board_main(const struct board_role *role, int argc, char **argv);
+
+/* With wait_ready: the role's own part of booting is done. Harmless when repeated. */
+void board_set_ready(struct board *board);
+/* close(2), for holders of passed descriptors; -1 is allowed. */
+void board_close_fd(int fd);
 
 #endif
