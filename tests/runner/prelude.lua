@@ -157,7 +157,7 @@ end
 -- True once labd says that every node is up.
 function Lab:online()
     local answer = self:try_labd("query-lab")
-    return answer and (answer.state == "online" or answer.online == true)
+    return answer and answer.state == "online"
 end
 
 function Lab:try_labd(command, arguments)
@@ -218,7 +218,7 @@ end
 
 function Lab:exec(host, command, timeout)
     local words = type(command) == "table" and command or {"sh", "-c", command}
-    local all = {"exec", host, "--"}
+    local all = {"exec", "--no-terminal", host, "--"}
     for _, word in ipairs(words) do
         all[#all + 1] = word
     end
@@ -227,7 +227,7 @@ end
 
 -- A background command in a host; its output goes to artifacts/LOG.log. Ended with the lab.
 function Lab:spawn(host, command, log)
-    local words = {vc.program, "exec", "--lab", self.name, host, "--"}
+    local words = {vc.program, "exec", "--lab", self.name, "--no-terminal", host, "--"}
     for _, word in ipairs(type(command) == "table" and command or {"sh", "-c", command}) do
         words[#words + 1] = word
     end
@@ -241,6 +241,76 @@ function Lab:ps()
     local r = self:verb({"ps", "--json"})
     check(r.status == 0, "ps --json: %s", r.err)
     return vc.json_decode(r.out)
+end
+
+-- All host-side pids below a part of what ps says.
+function find_pids(part, into)
+    into = into or {}
+    for key, value in pairs(part) do
+        if (key == "host-pid" or key == "labd-pid" or key == "keeper-pid") and value > 0 then
+            into[#into + 1] = value
+        elseif type(value) == "table" then
+            find_pids(value, into)
+        end
+    end
+    return into
+end
+
+-- Host-side pid of "fpcN", a daemon, "re", "hwd", or (node nil) "labd" or "keeper".
+function Lab:pid_of(node, what)
+    local all = self:ps()
+    if not node then
+        return all[what .. "-pid"] or fail(FAILED, "ps shows no %s", what)
+    end
+    for _, n in ipairs(all.nodes) do
+        if n.name == node then
+            if what == "hwd" then
+                return n["host-pid"]
+            end
+            for _, board in ipairs(n.boards or {}) do
+                if board.name == what then
+                    return board["host-pid"]
+                end
+                for _, daemon in ipairs(board.daemons or {}) do
+                    if daemon.name == what then
+                        return daemon["host-pid"]
+                    end
+                end
+            end
+        end
+    end
+    fail(FAILED, "ps shows no %s on %s", what, node)
+end
+
+function Lab:kill(node, what, signal)
+    local pid = self:pid_of(node, what)
+    check(pid and pid > 1, "%s of %s does not run", what, tostring(node))
+    local ok, why = vc.kill(pid, signal or 9)
+    check(ok, "kill %s of %s: %s", what, tostring(node), tostring(why))
+end
+
+function Lab:traffic_start(host, flow)
+    flow.host = host
+    return self:labd("traffic-start", flow)
+end
+
+-- The report of a flow at a traffic host, or nil when it has not seen it.
+function Lab:flow(host, name)
+    for _, flow in ipairs(self:labd("traffic-query", {host = host}).flows or {}) do
+        if flow.flow == name then
+            return flow
+        end
+    end
+end
+
+-- A counter of a board, 0 when it has not counted yet.
+function Lab:counter(node, slot, name)
+    for _, counter in ipairs(self:ctl(node, "query-counters", {slot = slot}).counters or {}) do
+        if counter.name == name then
+            return counter.value
+        end
+    end
+    return 0
 end
 
 function Lab:down()

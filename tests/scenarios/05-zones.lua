@@ -15,7 +15,7 @@ end)
 
 test("ping to the box needs host-inbound ping", function()
     equal(lab:exec("alice", "ping -c 1 -W 2 10.1.1.1").status, 0, "zone trust allows it")
-    check(lab:exec("mallory", "ping -c 1 -W 1 10.3.3.1").status ~= 0, "zone untrust does not")
+    check(lab:exec("mallory", "ping -c 1 -W 1 10.4.4.1").status ~= 0, "zone untrust does not")
 end)
 
 test("IKE without host-inbound ike is dropped and counted", function()
@@ -26,7 +26,7 @@ test("IKE without host-inbound ike is dropped and counted", function()
     lab:exec("mallory", {"python3", "-c", [[
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for i in range(3): s.sendto(bytes(28), ('10.3.3.1', 500))
+for i in range(3): s.sendto(bytes(28), ('10.4.4.1', 500))
 ]]})
     wait_until("the drop to be counted", 5, function()
         return lab:counter("left", 0, "host-inbound-denied-ike") >= before + 3

@@ -14,7 +14,7 @@ wait_until("the tunnel", 30, spi)
 
 test("1,000 packets a second both ways, CHILD SA rekeyed under them, none lost", function()
     lab:traffic_start("alice", {flow = "there", source = "10.1.1.10", destination = "10.2.2.10",
-        source_port = 7001, destination_port = 7002, rate_pps = 50, count = 25, size = 200})
+        ["source-port"] = 7001, ["destination-port"] = 7002, ["rate-pps"] = 50, count = 25, size = 200})
     wait_until("the path to be warm", 20, function()
         local flow = lab:flow("bob", "there")
         return flow and flow.received >= 20
@@ -25,14 +25,14 @@ test("1,000 packets a second both ways, CHILD SA rekeyed under them, none lost",
         if host == "bob" then
             a, b = b, a
         end
-        lab:traffic_start(host, {flow = "load-" .. host, source = a, destination = b, source_port = 7003,
-            destination_port = 7004, rate_pps = 1000, count = 8000, size = 400})
+        lab:traffic_start(host, {flow = "load-" .. host, source = a, destination = b, ["source-port"] = 7003,
+            ["destination-port"] = 7004, ["rate-pps"] = 1000, count = 8000, size = 400})
     end
     wait_until("traffic to run", 10, function()
         local flow = lab:flow("bob", "load-alice")
         return flow and flow.received > 500
     end)
-    lab:cli("left", "clear security ipsec security-associations rekey")
+    lab:cli("left", "request security ipsec rekey")
     wait_until("new keys on the wire", 10, function() return spi() ~= before and spi() end)
     wait_until("the flows to end", 30, function()
         local there, back = lab:flow("alice", "load-alice"), lab:flow("bob", "load-bob")
