@@ -166,9 +166,11 @@ typedef void (*bus_reply_cb)(struct bus_conn *conn, const struct bus_header *hea
 
 /* Takes fd (non-blocking is set). own: our address, put into every frame. */
 struct bus_conn *bus_conn_new(int fd, uint16_t own, const struct bus_handler *handler, void *data);
+/* From inside a callback too. Pending calls are forgotten (no callback). NULL allowed. */
 void bus_conn_free(struct bus_conn *conn);
-/* From inside a callback too: freed when the loop is idle. NULL allowed. */
 int bus_conn_fd(const struct bus_conn *conn);
+/* Our address, when it is learned after the connection was made. */
+void bus_conn_set_own(struct bus_conn *conn, uint16_t own);
 void bus_conn_set_epoch(struct bus_conn *conn, uint32_t epoch);
 /* Bound of the send queue in frames (default 1024). */
 void bus_conn_set_bound(struct bus_conn *conn, unsigned frames);

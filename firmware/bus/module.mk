@@ -1,0 +1,1 @@
+lib-firmware-src += firmware/bus/codec.c firmware/bus/port.c firmware/bus/conn.c
