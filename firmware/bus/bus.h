@@ -210,4 +210,14 @@ void bus_router_remove(struct bus_router *router, uint16_t address);
 /* The router's own connection, for the process it lives in. */
 struct bus_conn *bus_router_conn(struct bus_router *router);
 
+/* The router also publishes role-state for every port with a full mask, as it comes and goes. */
+struct bus_router_counters {
+    uint64_t dropped;    /* queue full or nobody there */
+    uint64_t forged;     /* source does not belong to the port */
+    uint64_t malformed;
+    uint64_t unasked;    /* replies without a call */
+    uint64_t state_full; /* retained objects beyond the limit */
+};
+void bus_router_count(const struct bus_router *router, struct bus_router_counters *ret);
+
 #endif
