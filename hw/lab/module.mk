@@ -14,3 +14,23 @@ programs += vc-traffic
 vc-traffic-src := hw/lab/traffic.c hw/lab/traffic_flow.c hw/lab/traffic_packet.c
 vc-traffic-use := lab firmware
 vc-traffic-pkg := glib gio giounix gobject yaml
+
+unit-tests += lab
+lab-src := tests/unit/lab/labfile_test.c tests/unit/lab/catalog_test.c \
+	tests/unit/lab/traffic_test.c hw/lab/traffic_flow.c hw/lab/traffic_packet.c
+lab-use := lab firmware
+lab-pkg := glib yaml
+
+fuzzers += labfile
+labfile-src := tests/fuzz/labfile.c
+labfile-use := lab firmware
+labfile-pkg := glib yaml
+
+fuzzers += traffic_frame
+traffic_frame-src := tests/fuzz/traffic_frame.c hw/lab/traffic_packet.c
+traffic_frame-use := firmware
+traffic_frame-pkg := glib
+
+# Where tests find the catalogue of this tree.
+$(B)/obj/tests/unit/lab/labfile_test.o $(B)/obj/tests/unit/lab/catalog_test.o \
+	$(B)/obj/tests/fuzz/labfile.o: CPP_ALL += -DCATALOG_DIRECTORY='"$(abspath $(S))/images/catalog"'
