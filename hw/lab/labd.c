@@ -225,6 +225,7 @@ int main(int argc, char **argv)
     labd->started_ns = fw_clock_ns();
     labd->loop = g_main_loop_new(NULL, FALSE);
     labd->quitting = g_ptr_array_new();
+    labd->commands = g_hash_table_new(NULL, NULL);
     labd->server = server_new("{\"vchassis\": {\"version\": \"" VCHASSIS_VERSION
                               "\", \"service\": \"labd\"}}", labd_command, on_client_gone, labd);
     child_init();
