@@ -181,6 +181,14 @@ static bool address_is_of(const struct fw_prefix *prefix, const struct ifl_unit 
     return false;
 }
 
+/* One port under two media names, or one unit twice. */
+static bool same_place(const struct ifl_unit *a, const struct ifl_unit *b)
+{
+    return a->kind == b->kind && a->unit == b->unit &&
+           (a->kind != BUS_IFL_KIND_ETHER ||
+            (a->slot == b->slot && a->pic == b->pic && a->port == b->port));
+}
+
 static bool check_unit(const struct conf_node *physical, const struct conf_node *unit,
                        GPtrArray *seen, char **ret_path, GError **error)
 {
@@ -203,7 +211,7 @@ static bool check_unit(const struct conf_node *physical, const struct conf_node 
     for (unsigned i = 0; i < seen->len; i++) {
         const struct ifl_unit *other = seen->pdata[i];
 
-        if (strcmp(other->device, found->device) == 0) {
+        if (same_place(other, found)) {
             *ret_path = conf_path(unit);
             return fw_fail(error, FW_ERROR_INVALID, "interface %s: the port is also %s",
                            found->name, other->name);
