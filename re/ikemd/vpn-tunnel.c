@@ -123,7 +123,7 @@ static bool selectors_read(const struct conf_node *vpn, const struct conf_node *
             return false;
         }
     }
-    if (!proxy || proxy->is_default) {
+    if (!conf_leaf(proxy, "local") && !conf_leaf(proxy, "remote")) {
         return true;
     }
     if (ret->n_selectors > 0) {

@@ -113,6 +113,10 @@ static bool configured_add(const struct conf_node *application, struct bus_polic
     if (!protocol || !protocol_parse(protocol, &number)) {
         return false;
     }
+    *ret_why = "source ports do not exist here yet; delete source-port of the application";
+    if (conf_has(application, "source-port")) {
+        return false;
+    }
     *ret_why = "the application's destination-port is no port or range of ports";
     if (!ports) {
         ports = type;

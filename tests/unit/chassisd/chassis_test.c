@@ -43,7 +43,9 @@ static void card(uint8_t slot, enum bus_board_kind kind, enum bus_fru_state stat
                                    .index = slot,
                                    .since_ns = ++clock_ns};
 
-    strcpy(hw.card, kind == BUS_BOARD_KIND_NONE ? "" : "card");
+    if (kind != BUS_BOARD_KIND_NONE) {
+        g_strlcpy(hw.card, "card", sizeof hw.card);
+    }
     chassis_slot(&chassis, &hw, clock_ns);
     chassis_update(&chassis);
 }
