@@ -173,6 +173,9 @@ static void launch_child(struct launch *l)
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setsid();
+    if (chdir("/") != 0) {
+        _exit(127);
+    }
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
     l->socket = fcntl(l->socket, F_DUPFD_CLOEXEC, 16);
     l->report[1] = fcntl(l->report[1], F_DUPFD_CLOEXEC, 16);

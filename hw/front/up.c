@@ -368,6 +368,12 @@ int front_up(int argc, char **argv)
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     path = front_lab_path(options.lab);
+    if (g_file_test(path, G_FILE_TEST_EXISTS)) { /* the keeper may leave this directory */
+        char *absolute = g_canonicalize_filename(path, NULL);
+
+        g_free(path);
+        path = absolute;
+    }
     catalog = catalog_load(NULL, &error);
     lab = catalog ? lab_file_load(path, catalog, &error) : NULL;
     if (!lab) {

@@ -295,10 +295,11 @@ static void start_flow(struct bus_conn *conn, const struct bus_header *header,
                         start->flow);
         return;
     }
-    if (!*start->flow || start->size < TRAFFIC_SIZE_MIN || start->size > TRAFFIC_SIZE_MAX ||
-        start->rate_pps == 0) {
-        bus_reply_error(conn, header, 2, "flow '%s': a name, a rate above 0 and a size from %d to "
-                        "%d are wanted", start->flow, TRAFFIC_SIZE_MIN, TRAFFIC_SIZE_MAX);
+    if (!*start->flow || start->size < TRAFFIC_SIZE_MIN + strlen(start->flow) ||
+        start->size > TRAFFIC_SIZE_MAX || start->rate_pps == 0) {
+        bus_reply_error(conn, header, 2, "flow '%s': a name, a rate above 0 and a size from %zu to "
+                        "%d are wanted", start->flow, TRAFFIC_SIZE_MIN + strlen(start->flow),
+                        TRAFFIC_SIZE_MAX);
         return;
     }
     if (!sender && host.n_senders == FLOWS_MAX) {

@@ -22,7 +22,7 @@
 #define TRAFFIC_VNET_BYTES  12
 #define TRAFFIC_FRAME_MAX   (TRAFFIC_VNET_BYTES + 14 + 65535)
 #define TRAFFIC_NAME_MAX    32
-#define TRAFFIC_SIZE_MIN    (20 + 8 + 25 + TRAFFIC_NAME_MAX) /* IP bytes that hold any name */
+#define TRAFFIC_SIZE_MIN    (20 + 8 + 25) /* IP bytes without the flow's name */
 #define TRAFFIC_SIZE_MAX    9000
 
 enum traffic_kind {
@@ -62,7 +62,7 @@ struct traffic_send {
     uint8_t source_mac[6], destination_mac[6];
     struct fw_addr source, destination;
     uint16_t source_port, destination_port;
-    uint16_t size;        /* bytes of the IP packet */
+    uint16_t size;        /* bytes of the IP packet, at least TRAFFIC_SIZE_MIN + the name */
     uint32_t flow;
     uint64_t sequence;
     int64_t sent_ns;
