@@ -99,7 +99,7 @@ _Static_assert(sizeof(struct fabric_cell) == 64, "the cell header is 64 bytes");
 /* A packet in a lane's hands. */
 struct fabric_packet {
     struct fabric_cell cell;   /* own copy */
-    const uint8_t *data;       /* received payload, in the sender's memory; or = room of an own one */
+    const uint8_t *data;       /* received payload, in the sender's memory; or = room */
     uint8_t *room;             /* own buffer: where the payload begins; NULL for a received one */
     uint32_t capacity;         /* own buffer: payload bytes that fit behind room */
     uint32_t buffer;           /* own buffer's number (private) */
