@@ -205,7 +205,8 @@ void bus_router_free(struct bus_router *router);
  * all cards, mask 0), others are dropped and counted. */
 void bus_router_add(struct bus_router *router, int fd, uint16_t address, uint16_t mask);
 /* All addresses matching go away: pending calls to them are answered with an error and
- * retained events that came from them are kept (state outlives a daemon until it says gone). */
+ * retained events that came from them are kept (state outlives a daemon until it says gone).
+ * Calls to an address behind the midplane are refused at once until it is heard again. */
 void bus_router_remove(struct bus_router *router, uint16_t address);
 /* The router's own connection, for the process it lives in. */
 struct bus_conn *bus_router_conn(struct bus_router *router);

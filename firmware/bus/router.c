@@ -60,6 +60,7 @@ struct bus_router {
     GHashTable *subscriptions;  /* address -> GArray of uint16_t types */
     GHashTable *states;         /* type -> struct state */
     GHashTable *calls;          /* struct call, set */
+    GHashTable *down;           /* addresses behind the midplane that went away, set */
     struct bus_conn *conn;
     unsigned n_objects;
     struct bus_router_counters counters;
@@ -336,7 +337,8 @@ static void subscribe(struct bus_router *router, struct router_port *p, const st
 static void forward_call(struct bus_router *router, const struct bus_header *h,
                          const struct bus_type *type, const uint8_t *data, size_t len)
 {
-    struct router_port *to = port_of(router, h->destination);
+    bool down = g_hash_table_contains(router->down, GUINT_TO_POINTER(h->destination));
+    struct router_port *to = down ? NULL : port_of(router, h->destination);
     struct call call = {h->source, h->destination, h->serial, fw_clock_ns()};
     struct call *entry;
 
@@ -388,6 +390,9 @@ static void router_frame(struct bus_port *port, const uint8_t *data, size_t len,
     if (!source_fits(p, h.source)) {
         router->counters.forged++;
         return;
+    }
+    if (!p->mask) {
+        g_hash_table_remove(router->down, GUINT_TO_POINTER(h.source)); /* it lives again */
     }
     const struct bus_type *type = bus_type_find(h.type);
     if (!type || type->kind != h.kind) {
@@ -502,6 +507,7 @@ struct bus_router *bus_router_new(const struct bus_handler *self, void *data)
     router->subscriptions = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref);
     router->states = g_hash_table_new_full(NULL, NULL, NULL, state_free);
     router->calls = g_hash_table_new_full(call_hash, call_equal, g_free, NULL);
+    router->down = g_hash_table_new(NULL, NULL);
     bus_router_add(router, pair[0], BUS_ROUTER, 0xffff);
     router->conn = bus_conn_new(pair[1], BUS_ROUTER, self, data);
     return router;
@@ -517,6 +523,7 @@ void bus_router_free(struct bus_router *router)
     g_hash_table_unref(router->subscriptions);
     g_hash_table_unref(router->states);
     g_hash_table_unref(router->calls);
+    g_hash_table_unref(router->down);
     g_free(router);
 }
 
@@ -546,6 +553,9 @@ void bus_router_remove(struct bus_router *router, uint16_t address)
             g_ptr_array_remove_index(router->ports, i);
             role = true;
         }
+    }
+    if (!role && address >> 8 != BUS_SLOT_RE0) {
+        g_hash_table_add(router->down, GUINT_TO_POINTER(address));
     }
     address_end(router, address);
     if (role) {

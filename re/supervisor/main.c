@@ -137,6 +137,22 @@ static void supervision(struct board *board, const struct bus_header *header, co
 
 /* ---------------------------------------------------------------- bus */
 
+#define FPC_SLOTS 0x80
+
+/* A card that lost its power or started anew has no subscriptions and answers no old call. */
+static void slot_changed(const struct bus_hw_slot_state *m)
+{
+    static uint32_t generations[FPC_SLOTS];
+
+    if (m->slot >= FPC_SLOTS) {
+        return;
+    }
+    if (m->pid == 0 || (generations[m->slot] && generations[m->slot] != m->generation)) {
+        bus_router_remove(re.router, BUS_ADDRESS(m->slot, BUS_ROLE_BOARD));
+    }
+    generations[m->slot] = m->generation;
+}
+
 static void router_message(struct bus_conn *conn, const struct bus_header *header, const void *msg,
                            int *fds, unsigned n_fds, void *data)
 {
@@ -163,6 +179,10 @@ static void router_message(struct bus_conn *conn, const struct bus_header *heade
         }
         return;
     }
+    if (header->type == BUS_HW_SLOT_STATE) {
+        slot_changed(msg);
+        return;
+    }
     if (header->kind == BUS_CALL) {
         bus_reply_error(conn, header, 4, "the router does not answer this call");
     }
@@ -177,7 +197,7 @@ static void daemon_changed(const struct bus_daemon_state *state, void *data)
 static bool start(struct board *board, void *data, GError **error)
 {
     static const struct bus_handler handler = {router_message, NULL};
-    static const uint16_t types[] = {BUS_ROLE_STATE, 0};
+    static const uint16_t types[] = {BUS_ROLE_STATE, BUS_HW_SLOT_STATE, 0};
 
     (void)data;
     re.board = board;
