@@ -14,3 +14,8 @@ ifd-test-src := tests/unit/ifd/table_test.c tests/unit/ifd/netlink_test.c re/ifd
 	re/ifd/netlink.c
 ifd-test-use := ifls conf firmware
 ifd-test-pkg := glib
+
+exchange-tests += ifd-bench
+ifd-bench-src := tests/exchange/ifd_test.c
+ifd-bench-use := conf firmware
+ifd-bench-pkg := glib
