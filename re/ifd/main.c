@@ -32,9 +32,13 @@ struct ifd {
     struct punt *punt;
     struct fw_timer *settle;
     GHashTable *neighbours; /* "ifl address" -> struct bus_neighbour_state, as published */
+    GArray *doubtful;       /* struct bus_neighbour_state of an earlier run: to be asked again */
+    bool configured;
 };
 
 static struct ifd ifd;
+
+static void neighbours_ask(struct ifd *self);
 
 static void update(void *data)
 {
@@ -42,6 +46,7 @@ static void update(void *data)
 
     table_update(self->table, fw_clock_ns());
     host_update(self->host);
+    neighbours_ask(self);
 }
 
 static void update_soon(struct ifd *self)
@@ -123,6 +128,30 @@ static void neighbour_wanted(struct ifd *self, const struct bus_neighbour_reques
     }
 }
 
+/* What an earlier run published the kernel of today does not know: it shall find out. */
+static void neighbour_restore(struct ifd *self, const struct bus_neighbour_state *state)
+{
+    if (!self->configured && !state->gone) {
+        g_hash_table_replace(self->neighbours, neighbour_key(state->ifl, &state->address),
+                             g_memdup2(state, sizeof *state));
+        g_array_append_vals(self->doubtful, state, 1);
+    }
+}
+
+static void neighbours_ask(struct ifd *self)
+{
+    for (unsigned i = self->doubtful->len; i-- > 0;) {
+        const struct bus_neighbour_state *state =
+            &g_array_index(self->doubtful, struct bus_neighbour_state, i);
+        const struct table_ifl *ifl = table_by_index(self->table, state->ifl);
+
+        if (ifl && ifl->link != 0 && self->punt) {
+            netlink_neighbour_use(self->netlink, ifl->link, &state->address, NULL);
+            g_array_remove_index_fast(self->doubtful, i);
+        }
+    }
+}
+
 /* Neighbours of interfaces that left. */
 static void neighbours_drop(struct ifd *self)
 {
@@ -172,6 +201,7 @@ static bool start(struct bus_conn *bus, void *data, GError **error)
     self->host = host_new(self->netlink, self->table);
     self->settle = fw_timer_new(update, self);
     self->neighbours = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    self->doubtful = g_array_new(FALSE, FALSE, sizeof(struct bus_neighbour_state));
     self->member = member_new(FD_FABRIC, fabric_ready, self);
     return true;
 }
@@ -187,6 +217,7 @@ static void apply(const struct conf_node *root, void *data)
     struct ifd *self = data;
 
     table_configure(self->table, root);
+    self->configured = true;
     neighbours_drop(self);
     update(self);
 }
@@ -212,6 +243,9 @@ static void message(struct bus_conn *bus, const struct bus_header *header, const
     case BUS_ROUTE_STATE:
         table_restore_route(self->table, msg);
         return;
+    case BUS_NEIGHBOUR_STATE:
+        neighbour_restore(self, msg);
+        return;
     case BUS_NEIGHBOUR_REQUEST:
         neighbour_wanted(self, msg);
         return;
@@ -235,6 +269,7 @@ static void stop(void *data)
     netlink_free(self->netlink);
     table_free(self->table);
     g_hash_table_unref(self->neighbours);
+    g_array_unref(self->doubtful);
 }
 
 /* ------------------------------------------------------------------ RPCs */
@@ -267,7 +302,7 @@ int main(int argc, char **argv)
 {
     static const uint16_t subscriptions[] = {
         BUS_IFL_STATE, BUS_ROUTE_STATE, BUS_FPC_STATE, BUS_ZONE_STATE, BUS_TUNNEL_INTERFACE_STATE,
-        BUS_NEIGHBOUR_REQUEST, 0};
+        BUS_NEIGHBOUR_STATE, BUS_NEIGHBOUR_REQUEST, 0};
     static const char *const paths[] = {"interfaces", "routing-options", "security zones", NULL};
     static const struct re_rpc rpcs[] = {{"get-interface-information", rpc_interfaces},
                                          {"get-route-information", rpc_routes},

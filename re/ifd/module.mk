@@ -19,3 +19,8 @@ exchange-tests += ifd-bench
 ifd-bench-src := tests/exchange/ifd_test.c
 ifd-bench-use := conf firmware
 ifd-bench-pkg := glib
+
+fuzzers += netlink_neighbour
+netlink_neighbour-src := tests/fuzz/netlink_neighbour.c re/ifd/netlink.c
+netlink_neighbour-use := firmware
+netlink_neighbour-pkg := glib

@@ -158,15 +158,6 @@ static void message(struct bus_conn *bus, const struct bus_header *header, const
     case BUS_IKE_HELLO:
         resync = true;
         break;
-    case BUS_ROLE_STATE: {
-        const struct bus_role_state *state = msg;
-
-        if (state->address != BUS_RE(BUS_ROLE_IKED) || !state->up) {
-            return;
-        }
-        resync = true;
-        break;
-    }
     default:
         if (header->kind == BUS_CALL) {
             bus_reply_error(self->bus, header, 4, "ikemd does not answer this call");

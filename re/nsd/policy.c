@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "firmware/bus/bus.h"
 #include "firmware/core/addr.h"
 #include "firmware/core/error.h"
 #include "re/nsd/application.h"
@@ -228,6 +229,23 @@ static bool pair_compile(const struct conf_node *root, const struct conf_node *l
     return true;
 }
 
+/* A pair of zones travels in one message. */
+static bool pair_fits(const struct conf_node *to, const struct policy_pair *pair, char **ret_path,
+                      GError **error)
+{
+    g_autofree uint8_t *frame = g_malloc(BUS_FRAME_MAX - BUS_HEADER_BYTES);
+    struct fw_emit e = fw_emit(frame, BUS_FRAME_MAX - BUS_HEADER_BYTES);
+
+    bus_encode(&bus_struct_policy_state, pair->state, &e);
+    if (!e.failed) {
+        return true;
+    }
+    *ret_path = conf_path(to);
+    return fw_fail(error, FW_ERROR_INVALID,
+                   "policies from %s to %s: their addresses and applications are too many",
+                   pair->from, pair->to);
+}
+
 static bool zone_known(const struct conf_node *node, const GPtrArray *zones, const char *name,
                        char **ret_path, GError **error)
 {
@@ -271,7 +289,8 @@ GPtrArray *policy_compile(const struct conf_node *root, char **ret_path, GError 
             g_strlcpy(pair->from, from->value, sizeof pair->from);
             g_strlcpy(pair->to, to->value, sizeof pair->to);
             pair->state = g_new0(struct bus_policy_state, 1);
-            if (!pair_compile(root, to, pair, ret_path, error)) {
+            if (!pair_compile(root, to, pair, ret_path, error) ||
+                !pair_fits(to, pair, ret_path, error)) {
                 return NULL;
             }
         }
