@@ -146,8 +146,11 @@ void ike_child_install_outbound(struct ike_sa *sa, struct ike_child *child)
 {
     child->outbound_at_ns = INT64_MAX;
     if (!child->outbound) {
-        install(sa, child, IKE_OUTBOUND, child->key_out, child->integ_out);
+        /* The record says so before the card knows: a key whose counter may have been used is
+         * never installed a second time, whenever we are killed. */
         child->outbound = true;
+        ike_sa_record(sa);
+        install(sa, child, IKE_OUTBOUND, child->key_out, child->integ_out);
         fw_wipe(child->key_out, sizeof child->key_out);
         fw_wipe(child->integ_out, sizeof child->integ_out);
     }

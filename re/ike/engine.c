@@ -553,7 +553,7 @@ void ike_sa_clear(struct ike *ike, uint32_t sa_index, enum ike_reason reason, in
     ike_bury(ike);
 }
 
-void ike_child_lost(struct ike *ike, uint32_t spi, int64_t now_ns)
+void ike_child_lost(struct ike *ike, uint32_t spi, bool gone, int64_t now_ns)
 {
     GPtrArray *all = sas_of(ike, NULL);
 
@@ -564,6 +564,7 @@ void ike_child_lost(struct ike *ike, uint32_t spi, int64_t now_ns)
 
         c = c ? c : sa->state == IKE_S_UP ? ike_child_by_out(sa, spi) : NULL;
         if (c) {
+            c->lost = c->lost || gone;
             child_rekey(sa, c, 0);
             ike_task_run(sa);
         }

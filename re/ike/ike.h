@@ -235,8 +235,9 @@ void ike_sa_rekey(struct ike *ike, uint32_t sa_index, int64_t now_ns);
 /* Delete with a notification to the peer. tunnel 0: all CHILD SAs. sa_index 0: all IKE SAs. */
 void ike_tunnel_clear(struct ike *ike, uint32_t tunnel, enum ike_reason reason, int64_t now_ns);
 void ike_sa_clear(struct ike *ike, uint32_t sa_index, enum ike_reason reason, int64_t now_ns);
-/* The card lost this SA or its counter is near the end: rekey, never re-install. */
-void ike_child_lost(struct ike *ike, uint32_t spi, int64_t now_ns);
+/* The counter of this SA is near its end, or (gone) its card has lost it: rekey, never
+ * re-install. spi: inbound or outbound. */
+void ike_child_lost(struct ike *ike, uint32_t spi, bool gone, int64_t now_ns);
 
 enum ike_verdict ike_receive(struct ike *ike, const struct ike_datagram *d, int64_t now_ns);
 /* job: the one that was handed out, run (or failed). Stays the caller's. */
@@ -290,6 +291,8 @@ struct ike_child_view {
     struct fw_addr local, remote;
     uint16_t remote_port; /* of IKE */
     bool encapsulated;
+    bool outbound;  /* installed (or about to be: the action is out) */
+    bool lost;      /* its card has lost it */
     bool current;   /* the newest of its tunnel, not about to be deleted */
     int64_t created_ns, soft_ns, hard_ns;
 };
@@ -299,6 +302,9 @@ void ike_sa_each(const struct ike *ike, bool (*visit)(const struct ike_sa_view *
                  void *data);
 void ike_child_each(const struct ike *ike,
                     bool (*visit)(const struct ike_child_view *v, void *data), void *data);
+
+/* An inbound SPI of a CHILD SA or of a negotiation under way. */
+bool ike_spi_in_use(const struct ike *ike, uint32_t spi);
 
 /* ---- records (record.c) ---- */
 

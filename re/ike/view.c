@@ -89,6 +89,8 @@ void ike_child_each(const struct ike *ike,
             v.remote = sa->remote;
             v.remote_port = sa->remote_port;
             v.encapsulated = sa->nat_local || sa->nat_remote;
+            v.outbound = c->outbound;
+            v.lost = c->lost;
             v.current = !c->replaced && !c->deleting && !c->lost;
             v.created_ns = c->created_ns;
             v.soft_ns = c->soft_ns;
@@ -97,4 +99,21 @@ void ike_child_each(const struct ike *ike,
         }
     }
     g_list_free(all);
+}
+
+bool ike_spi_in_use(const struct ike *ike, uint32_t spi)
+{
+    GHashTableIter it;
+    gpointer value;
+
+    g_hash_table_iter_init(&it, ike->by_index);
+    while (g_hash_table_iter_next(&it, NULL, &value)) {
+        struct ike_sa *sa = value;
+
+        if ((sa->mine.active && sa->mine.spi_in == spi) ||
+            (sa->theirs.active && sa->theirs.spi_in == spi) || ike_child_by_in(sa, spi)) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -1,0 +1,124 @@
+/*
+ * statistics - get-ipsec-statistics-information (srx5000 reference E.13): sums over the services
+ * cards that anchor tunnels. Answered when the last card has answered or was given up.
+ */
+#include <string.h>
+
+#include "re/iked/iked.h"
+
+#define CARD_MS 2000
+
+/* Element and the cards' counters that it sums (two at most). */
+static const struct row {
+    const char *group;
+    const char *element;
+    const char *counters[3];
+} rows[] = {
+    {"esp-statistics", "esp-encrypted-bytes", {"esp-encrypted-bytes"}},
+    {"esp-statistics", "esp-decrypted-bytes", {"esp-decrypted-bytes"}},
+    {"esp-statistics", "esp-encrypted-packets", {"esp-encrypted-packets"}},
+    {"esp-statistics", "esp-decrypted-packets", {"esp-decrypted-packets"}},
+    {"ah-statistics", "ah-input-bytes", {NULL}},
+    {"ah-statistics", "ah-output-bytes", {NULL}},
+    {"ah-statistics", "ah-input-packets", {NULL}},
+    {"ah-statistics", "ah-output-packets", {NULL}},
+    {"error-statistics", "ah-authentication-failures", {NULL}},
+    {"error-statistics", "replay-errors", {"esp-replay-errors"}},
+    {"error-statistics", "esp-authentication-failures", {"esp-authentication-failures"}},
+    {"error-statistics", "esp-decryption-failures", {"esp-decryption-failures"}},
+    {"error-statistics", "bad-headers", {"esp-bad-headers"}},
+    {"error-statistics", "bad-trailers", {"esp-bad-trailers"}},
+    {"error-statistics", "invalid-spi-errors", {"esp-invalid-spi"}},
+    {"error-statistics", "ts-check-fail-errors", {"esp-selector-mismatch"}},
+    {"error-statistics", "exceeds-tunnel-mtu", {"esp-too-big"}},
+    {"error-statistics", "discard-errors", {"esp-discarded"}},
+};
+
+struct sum {
+    void *token;
+    unsigned open;
+    uint64_t values[G_N_ELEMENTS(rows)];
+};
+
+static void finish(struct sum *s)
+{
+    struct re_xml *xml = re_xml_new();
+    const char *group = NULL;
+
+    re_xml_open(xml, "usp-ipsec-total-statistics-information");
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (!group || strcmp(group, rows[i].group) != 0) {
+            if (group) {
+                re_xml_close(xml);
+            }
+            group = rows[i].group;
+            re_xml_open(xml, group);
+        }
+        re_xml_leaf(xml, rows[i].element, "%" G_GUINT64_FORMAT, s->values[i]);
+    }
+    re_xml_close(xml);
+    re_xml_close(xml);
+    re_rpc_finish(s->token, xml, NULL);
+    re_xml_free(xml);
+    g_free(s);
+}
+
+static void add(struct sum *s, const struct bus_counter *c)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        for (unsigned k = 0; rows[i].counters[k]; k++) {
+            if (strcmp(rows[i].counters[k], c->name) == 0) {
+                s->values[i] += c->value;
+            }
+        }
+    }
+}
+
+static void answered(struct bus_conn *conn, const struct bus_header *header, const void *msg,
+                     const GError *error, void *data)
+{
+    struct sum *s = data;
+
+    (void)conn;
+    if (!error && header->type == BUS_STATISTICS) {
+        const struct bus_statistics *m = msg;
+
+        for (unsigned i = 0; i < m->n_counters; i++) {
+            add(s, &m->counters[i]);
+        }
+    }
+    if (--s->open == 0) {
+        finish(s);
+    }
+}
+
+bool show_statistics(const struct bus_rpc_call *call, struct re_xml *xml, GError **error,
+                     void *data, void *token)
+{
+    struct iked *iked = data;
+    struct sum *s = g_new0(struct sum, 1);
+    struct bus_statistics_query m = {.spu = 0xff};
+    uint8_t asked[256 / 8] = {0};
+    GHashTableIter it;
+    gpointer value;
+
+    (void)call;
+    (void)xml;
+    (void)error;
+    s->token = token;
+    g_hash_table_iter_init(&it, iked->tunnels);
+    while (g_hash_table_iter_next(&it, NULL, &value)) {
+        const struct tunnel *t = value;
+
+        if (t->c.anchor && !(asked[t->c.slot / 8] & 1 << t->c.slot % 8)) {
+            asked[t->c.slot / 8] |= (uint8_t)(1 << t->c.slot % 8);
+            s->open++;
+            bus_call(iked->bus, BUS_ADDRESS(t->c.slot, BUS_ROLE_BOARD), BUS_STATISTICS_QUERY, &m,
+                     CARD_MS, answered, s);
+        }
+    }
+    if (s->open == 0) {
+        finish(s);
+    }
+    return false;
+}
