@@ -14,13 +14,13 @@
 
 #include "messages.h" /* generated */
 
-#define CHASSIS_FPCS      24    /* FPC numbers of a cluster node stay below */
-#define CHASSIS_NO_SLOT   0xff
-#define CHASSIS_SLOT_RE   0xf0u /* + n */
-#define CHASSIS_SLOT_CB   0xe0u /* + n */
+#define CHASSIS_FPCS    24 /* FPC numbers of a cluster node stay below */
+#define CHASSIS_NO_SLOT 0xff
+#define CHASSIS_SLOT_RE 0xf0u /* + n */
+#define CHASSIS_SLOT_CB 0xe0u /* + n */
 
 struct chassis_load {
-    double cpu[3];         /* decayed over 1, 5 and 15 minutes */
+    double cpu[3]; /* decayed over 1, 5 and 15 minutes */
     int64_t at_ns;
     bool known;
 };
@@ -30,7 +30,7 @@ struct chassis {
     struct chassis_load loads[256];
     struct bus_fpc_state published[CHASSIS_FPCS];
     bool is_published[CHASSIS_FPCS];
-    uint8_t central_point;                /* FPC slot or CHASSIS_NO_SLOT */
+    uint8_t central_point; /* FPC slot or CHASSIS_NO_SLOT */
     void (*publish)(const struct bus_fpc_state *state, void *data);
     void *data;
 };

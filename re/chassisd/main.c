@@ -78,8 +78,7 @@ static void message(struct bus_conn *bus, const struct bus_header *header, const
 
     switch (header->type) {
     case BUS_HW_SLOT_STATE:
-        if (chassis_slot(&self->chassis, msg, fw_clock_ns()) &&
-            !fw_timer_armed(self->settle)) {
+        if (chassis_slot(&self->chassis, msg, fw_clock_ns()) && !fw_timer_armed(self->settle)) {
             fw_timer_arm(self->settle, SETTLE_NS);
         }
         break;
@@ -257,12 +256,10 @@ int main(int argc, char **argv)
 {
     static const uint16_t subscriptions[] = {BUS_FPC_STATE, BUS_HW_SLOT_STATE, 0};
     static const char *const paths[] = {"system", NULL};
-    static const struct re_rpc rpcs[] = {{"get-software-information", rpc_version},
-                                         {"get-fpc-information", rpc_fpc},
-                                         {"get-pic-information", rpc_pic},
-                                         {"get-chassis-inventory", rpc_inventory},
-                                         {"request-chassis-fpc", rpc_request_fpc},
-                                         {NULL, NULL}};
+    static const struct re_rpc rpcs[] = {
+        {"get-software-information", rpc_version}, {"get-fpc-information", rpc_fpc},
+        {"get-pic-information", rpc_pic},          {"get-chassis-inventory", rpc_inventory},
+        {"request-chassis-fpc", rpc_request_fpc},  {NULL, NULL}};
     static const struct re_role role = {.name = "chassisd",
                                         .role = BUS_ROLE_CHASSISD,
                                         .subscriptions = subscriptions,

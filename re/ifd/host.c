@@ -8,7 +8,6 @@
 #include "firmware/core/log.h"
 #include "re/ifd/device.h"
 
-
 struct kernel_route {
     struct fw_prefix prefix;
     struct fw_addr next_hop;
@@ -26,8 +25,8 @@ struct host {
     struct netlink *netlink;
     struct table *table;
     struct punt *punt;
-    GArray *closing;   /* int: descriptors the next map closes */
-    GArray *routes;    /* struct kernel_route, as installed */
+    GArray *closing;    /* int: descriptors the next map closes */
+    GArray *routes;     /* struct kernel_route, as installed */
     GPtrArray *applied; /* struct applied: what the kernel's links have */
     bool prepared;
 };
@@ -193,8 +192,7 @@ static void link_agree(struct host *h, struct table_ifl *ifl)
 
 static bool device_wanted(const struct table_ifl *ifl)
 {
-    return ifl->present &&
-           (ifl->unit.kind != BUS_IFL_KIND_TUNNEL || ifl->unit.n_addresses > 0);
+    return ifl->present && (ifl->unit.kind != BUS_IFL_KIND_TUNNEL || ifl->unit.n_addresses > 0);
 }
 
 /* ------------------------------------------------------------------ routes */

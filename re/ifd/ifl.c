@@ -30,8 +30,8 @@ bool ifl_parse_physical(const char *name, struct ifl_unit *ret)
     }
     if ((strncmp(name, "xe-", 3) != 0 && strncmp(name, "ge-", 3) != 0 &&
          strncmp(name, "et-", 3) != 0) ||
-        sscanf(name + 3, "%2u/%2u/%2u%n", &slot, &pic, &port, &used) != 3 ||
-        name[3 + used] != 0 || slot > 23 || pic > 7 || port > 63) {
+        sscanf(name + 3, "%2u/%2u/%2u%n", &slot, &pic, &port, &used) != 3 || name[3 + used] != 0 ||
+        slot > 23 || pic > 7 || port > 63) {
         return false;
     }
     ret->kind = BUS_IFL_KIND_ETHER;
@@ -82,8 +82,7 @@ bool ifl_parse(const char *name, struct ifl_unit *ret)
 static bool addresses_read(const struct conf_node *family, enum fw_family wanted,
                            struct ifl_unit *ret, const struct conf_node **ret_bad)
 {
-    conf_each(node, family, "address")
-    {
+    conf_each (node, family, "address") {
         struct fw_prefix prefix;
 
         if (!node->value || !fw_prefix_parse(node->value, &prefix) ||
@@ -103,7 +102,8 @@ static uint16_t mtu_read(const struct conf_node *family, uint16_t otherwise)
     return mtu < 68 || mtu > 9192 ? otherwise : (uint16_t)mtu;
 }
 
-/* false with *ret_bad the statement at fault and *ret_why a reason, or NULL for "not an address". */
+/* false with *ret_bad the statement at fault and *ret_why a reason, or NULL for "not an address".
+ */
 static bool unit_read(const struct conf_node *physical, const struct conf_node *unit,
                       struct ifl_unit *ret, const struct conf_node **ret_bad, const char **ret_why)
 {
@@ -138,10 +138,8 @@ GPtrArray *ifl_read(const struct conf_node *root)
     GPtrArray *units = g_ptr_array_new_with_free_func(g_free);
     const struct conf_node *interfaces = conf_child(root, "interfaces");
 
-    conf_each(physical, interfaces, "interface")
-    {
-        conf_each(unit, physical, "unit")
-        {
+    conf_each (physical, interfaces, "interface") {
+        conf_each (unit, physical, "unit") {
             struct ifl_unit found;
             const struct conf_node *bad;
             const char *why;
@@ -234,10 +232,8 @@ bool ifl_check(const struct conf_node *root, char **ret_path, GError **error)
     g_autoptr(GPtrArray) seen = g_ptr_array_new_with_free_func(g_free);
     const struct conf_node *interfaces = conf_child(root, "interfaces");
 
-    conf_each(physical, interfaces, "interface")
-    {
-        conf_each(unit, physical, "unit")
-        {
+    conf_each (physical, interfaces, "interface") {
+        conf_each (unit, physical, "unit") {
             if (!check_unit(physical, unit, seen, ret_path, error)) {
                 return false;
             }

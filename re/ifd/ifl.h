@@ -32,7 +32,7 @@ struct ifl_unit {
     uint16_t unit;
     uint16_t mtu;
     bool disabled;
-    bool inet, inet6;                  /* families configured */
+    bool inet, inet6; /* families configured */
     unsigned n_addresses;
     struct fw_prefix addresses[IFL_ADDRESSES_MAX];
 };

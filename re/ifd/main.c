@@ -300,9 +300,14 @@ static bool rpc_routes(const struct bus_rpc_call *call, struct re_xml *xml, GErr
 
 int main(int argc, char **argv)
 {
-    static const uint16_t subscriptions[] = {
-        BUS_IFL_STATE, BUS_ROUTE_STATE, BUS_FPC_STATE, BUS_ZONE_STATE, BUS_TUNNEL_INTERFACE_STATE,
-        BUS_NEIGHBOUR_STATE, BUS_NEIGHBOUR_REQUEST, 0};
+    static const uint16_t subscriptions[] = {BUS_IFL_STATE,
+                                             BUS_ROUTE_STATE,
+                                             BUS_FPC_STATE,
+                                             BUS_ZONE_STATE,
+                                             BUS_TUNNEL_INTERFACE_STATE,
+                                             BUS_NEIGHBOUR_STATE,
+                                             BUS_NEIGHBOUR_REQUEST,
+                                             0};
     static const char *const paths[] = {"interfaces", "routing-options", "security zones", NULL};
     static const struct re_rpc rpcs[] = {{"get-interface-information", rpc_interfaces},
                                          {"get-route-information", rpc_routes},

@@ -66,17 +66,16 @@ static void outbox_send(struct member *member)
 static void begin(struct member *member, const struct bus_board_start *start)
 {
     g_autoptr(GError) error = NULL;
-    struct fabric_config config = {.index = start->index,
-                                   .endpoints = start->endpoints,
-                                   .lanes = LANES,
-                                   .small_buffers =
-                                       start->small_buffers ? start->small_buffers : SMALL_BUFFERS,
-                                   .large_buffers =
-                                       start->large_buffers ? start->large_buffers : LARGE_BUFFERS,
-                                   .spin = false,
-                                   .fault = fabric_fault,
-                                   .acknowledged = fabric_acknowledged,
-                                   .data = member};
+    struct fabric_config config = {
+        .index = start->index,
+        .endpoints = start->endpoints,
+        .lanes = LANES,
+        .small_buffers = start->small_buffers ? start->small_buffers : SMALL_BUFFERS,
+        .large_buffers = start->large_buffers ? start->large_buffers : LARGE_BUFFERS,
+        .spin = false,
+        .fault = fabric_fault,
+        .acknowledged = fabric_acknowledged,
+        .data = member};
 
     if (member->fabric) {
         return;
@@ -100,9 +99,8 @@ static void attach(struct member *member, const struct bus_fabric_attach *m, int
         good = n_fds == 1 && fabric_attach_datagram(member->fabric, m->index, m->generation, fds[0],
                                                     m->lanes, 0, &error);
     } else {
-        good = n_fds == 1u + m->lanes &&
-               fabric_attach(member->fabric, m->index, m->generation, fds[0], m->bytes, fds + 1,
-                             m->lanes, &error);
+        good = n_fds == 1u + m->lanes && fabric_attach(member->fabric, m->index, m->generation,
+                                                       fds[0], m->bytes, fds + 1, m->lanes, &error);
     }
     if (!good) {
         fw_warning("endpoint %u not attached: %s", m->index,

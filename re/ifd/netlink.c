@@ -24,7 +24,7 @@
 
 #define REQUEST_BYTES 512
 #define REPLY_BYTES   32768 /* the kernel's largest dump datagram */
-#define NEIGHBOUR_VALID \
+#define NEIGHBOUR_VALID                                                                            \
     (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP)
 
 struct netlink {
@@ -113,8 +113,8 @@ static int ack_find(const uint8_t *bytes, size_t len, uint32_t serial)
         if (header.nlmsg_len < sizeof header) {
             return EBADMSG;
         }
-        body = fw_cursor_sub(&c, MIN(NLMSG_ALIGN(header.nlmsg_len) - sizeof header,
-                                     fw_cursor_left(&c)));
+        body = fw_cursor_sub(
+            &c, MIN(NLMSG_ALIGN(header.nlmsg_len) - sizeof header, fw_cursor_left(&c)));
         if (header.nlmsg_type == NLMSG_ERROR && header.nlmsg_seq == serial) {
             return fw_cursor_copy(&body, &ack, sizeof ack) ? -ack.error : EBADMSG;
         }
@@ -233,8 +233,8 @@ bool netlink_address(struct netlink *n, int index, const struct fw_prefix *prefi
                              .ifa_index = (uint32_t)index};
     struct request r;
 
-    request_begin(n, &r, add ? RTM_NEWADDR : RTM_DELADDR,
-                  add ? NLM_F_CREATE | NLM_F_REPLACE : 0, &body, sizeof body);
+    request_begin(n, &r, add ? RTM_NEWADDR : RTM_DELADDR, add ? NLM_F_CREATE | NLM_F_REPLACE : 0,
+                  &body, sizeof body);
     attribute(&r, IFA_LOCAL, prefix->addr.bytes, fw_addr_size(&prefix->addr));
     attribute(&r, IFA_ADDRESS, prefix->addr.bytes, fw_addr_size(&prefix->addr));
     if (add && prefix->addr.family == FW_FAMILY_V6) {
@@ -243,8 +243,8 @@ bool netlink_address(struct netlink *n, int index, const struct fw_prefix *prefi
     return request_finish(n, &r, add ? EEXIST : EADDRNOTAVAIL, error, "address", index);
 }
 
-bool netlink_route(struct netlink *n, const struct fw_prefix *prefix,
-                   const struct fw_addr *gateway, int index, bool add, GError **error)
+bool netlink_route(struct netlink *n, const struct fw_prefix *prefix, const struct fw_addr *gateway,
+                   int index, bool add, GError **error)
 {
     bool via = gateway->family != FW_FAMILY_NONE;
     struct rtmsg body = {.rtm_family = family_of(&prefix->addr),
@@ -255,8 +255,8 @@ bool netlink_route(struct netlink *n, const struct fw_prefix *prefix,
                          .rtm_type = index == 0 ? RTN_BLACKHOLE : RTN_UNICAST};
     struct request r;
 
-    request_begin(n, &r, add ? RTM_NEWROUTE : RTM_DELROUTE,
-                  add ? NLM_F_CREATE | NLM_F_REPLACE : 0, &body, sizeof body);
+    request_begin(n, &r, add ? RTM_NEWROUTE : RTM_DELROUTE, add ? NLM_F_CREATE | NLM_F_REPLACE : 0,
+                  &body, sizeof body);
     attribute(&r, RTA_DST, prefix->addr.bytes, fw_addr_size(&prefix->addr));
     if (via) {
         attribute(&r, RTA_GATEWAY, gateway->bytes, fw_addr_size(gateway));

@@ -18,15 +18,15 @@
 struct netlink;
 
 /* A neighbour the kernel knows (gone: no longer). */
-typedef void (*netlink_neighbour_cb)(int index, const struct fw_addr *address,
-                                     const uint8_t mac[6], bool gone, void *data);
+typedef void (*netlink_neighbour_cb)(int index, const struct fw_addr *address, const uint8_t mac[6],
+                                     bool gone, void *data);
 
 struct netlink *netlink_new(netlink_neighbour_cb neighbour, void *data, GError **error);
 void netlink_free(struct netlink *netlink);
 
 /* Administrative state, MTU (0: leave) and address (NULL: leave) of a link. */
-bool netlink_link_set(struct netlink *netlink, int index, bool up, uint32_t mtu,
-                      const uint8_t *mac, GError **error);
+bool netlink_link_set(struct netlink *netlink, int index, bool up, uint32_t mtu, const uint8_t *mac,
+                      GError **error);
 /* Not forwarding, no source filter, no IPv6 address of the kernel's own making. */
 bool netlink_link_quiet(struct netlink *netlink, int index, GError **error);
 bool netlink_link_delete(struct netlink *netlink, int index, GError **error);

@@ -20,11 +20,11 @@
 #include "firmware/core/clock.h"
 #include "firmware/core/error.h"
 
-#define FRAME_MAX   (ETHER_HDR_LEN + 9216) /* st0's MTU and some */
+#define FRAME_MAX (ETHER_HDR_LEN + 9216) /* st0's MTU and some */
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5 /* Linux 6.2 */
 #endif
-#define READS_TURN  32                     /* frames of one device a turn: others wait too */
+#define READS_TURN  32 /* frames of one device a turn: others wait too */
 #define EVENTS_TURN 32
 
 struct retired {
@@ -38,18 +38,17 @@ struct punt {
     pthread_t thread;
     bool started;
     int epoll;
-    bool stop;               /* atomic */
-    struct punt_map *next;   /* atomic: newest map from the main thread */
-    struct retired *retired; /* atomic: maps the lane has left */
-    struct punt_map *map;    /* the lane's */
+    bool stop;                     /* atomic */
+    struct punt_map *next;         /* atomic: newest map from the main thread */
+    struct retired *retired;       /* atomic: maps the lane has left */
+    struct punt_map *map;          /* the lane's */
     struct punt_counters counters; /* written by the lane */
-    GArray *watched;         /* main thread: descriptors in epoll */
+    GArray *watched;               /* main thread: descriptors in epoll */
 };
 
 struct punt_map *punt_map_new(unsigned n_devices)
 {
-    struct punt_map *map =
-        g_malloc0(sizeof *map + n_devices * sizeof(struct punt_device));
+    struct punt_map *map = g_malloc0(sizeof *map + n_devices * sizeof(struct punt_device));
 
     map->n_devices = n_devices;
     map->central_point = 0xff;
@@ -161,8 +160,7 @@ static void host_in(struct punt *punt, const struct fabric_packet *packet)
     if (!frame && device->tap) {
         memcpy(ether.ether_dhost, device->mac, ETHER_ADDR_LEN);
         memcpy(ether.ether_shost, inside, ETHER_ADDR_LEN);
-        ether.ether_type =
-            GUINT16_TO_BE(packet->data[0] >> 4 == 6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP);
+        ether.ether_type = GUINT16_TO_BE(packet->data[0] >> 4 == 6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP);
         parts[n++] = (struct iovec){&ether, ETHER_HDR_LEN};
     }
     parts[n++] = (struct iovec){(void *)packet->data, cell->length};
@@ -196,9 +194,8 @@ static uint32_t packet_hash(const uint8_t *ip, size_t len)
 static bool may_leave(const struct punt_device *device, const uint8_t *data, size_t len)
 {
     if (device->tap) {
-        return len >= ETHER_HDR_LEN &&
-               (device->inet6 || data[12] != ETHERTYPE_IPV6 >> 8 ||
-                data[13] != (ETHERTYPE_IPV6 & 0xff));
+        return len >= ETHER_HDR_LEN && (device->inet6 || data[12] != ETHERTYPE_IPV6 >> 8 ||
+                                        data[13] != (ETHERTYPE_IPV6 & 0xff));
     }
     return len >= 20 && (device->inet6 || data[0] >> 4 == 4);
 }

@@ -20,8 +20,8 @@
 struct punt_device {
     int fd;
     uint16_t ifl;
-    bool tap;            /* else TUN */
-    bool inet6;          /* IPv6 may leave */
+    bool tap;   /* else TUN */
+    bool inet6; /* IPv6 may leave */
     uint8_t slot, pic, port;
     uint8_t mac[6];
 };

@@ -52,8 +52,8 @@ static void logical(struct re_xml *xml, const struct table_ifl *ifl)
 
 static bool wanted(const struct table_ifl *ifl, const char *only)
 {
-    return ifl->present && (!only || strcmp(only, ifl->unit.name) == 0 ||
-                            strcmp(only, ifl->unit.physical) == 0);
+    return ifl->present &&
+           (!only || strcmp(only, ifl->unit.name) == 0 || strcmp(only, ifl->unit.physical) == 0);
 }
 
 void show_interfaces(struct re_xml *xml, const struct table *table, const char *only)
@@ -104,8 +104,7 @@ static char *age_text(int64_t age_ns)
     if (days >= 7) {
         return g_strdup_printf("%uw%ud %s", (unsigned)(days / 7), (unsigned)(days % 7), clock);
     }
-    return days > 0 ? g_strdup_printf("%ud %s", (unsigned)days, clock)
-                    : g_steal_pointer(&clock);
+    return days > 0 ? g_strdup_printf("%ud %s", (unsigned)days, clock) : g_steal_pointer(&clock);
 }
 
 static void route_entry(struct re_xml *xml, const struct table *table,

@@ -9,10 +9,10 @@
 #include "firmware/core/mac.h"
 #include "re/nsd/zone.h"
 
-#define SLOTS         24
+#define SLOTS             24
 #define PREFERENCE_DIRECT 0
 #define PREFERENCE_STATIC 5
-#define NO_SLOT       0xff
+#define NO_SLOT           0xff
 
 struct static_route {
     struct fw_prefix prefix;
@@ -25,14 +25,14 @@ struct static_route {
 struct table {
     struct table_out out;
     char *node;
-    GPtrArray *ifls;      /* struct table_ifl */
-    GArray *statics;      /* struct static_route */
-    GArray *routes;       /* struct table_route */
-    GHashTable *indices;  /* name -> index, of this and earlier runs */
-    GHashTable *stale;    /* index -> name: published by an earlier run, not configured yet */
+    GPtrArray *ifls;       /* struct table_ifl */
+    GArray *statics;       /* struct static_route */
+    GArray *routes;        /* struct table_route */
+    GHashTable *indices;   /* name -> index, of this and earlier runs */
+    GHashTable *stale;     /* index -> name: published by an earlier run, not configured yet */
     GHashTable *published; /* route text -> struct bus_route_state */
-    GHashTable *zones;    /* name -> id */
-    GHashTable *tunnels;  /* tunnel id -> struct bus_tunnel_interface_state */
+    GHashTable *zones;     /* name -> id */
+    GHashTable *tunnels;   /* tunnel id -> struct bus_tunnel_interface_state */
     struct bus_fpc_state cards[SLOTS];
     bool configured;
 };
@@ -207,8 +207,7 @@ bool table_check(const struct conf_node *root, char **ret_path, GError **error)
     if (!ifl_check(root, ret_path, error)) {
         return false;
     }
-    conf_each(node, list, "route")
-    {
+    conf_each (node, list, "route") {
         struct static_route route;
         const char *why;
 
@@ -301,8 +300,7 @@ static void statics_configure(struct table *t, const struct conf_node *root)
     const struct conf_node *list = conf_find(root, "routing-options static");
 
     g_array_set_size(t->statics, 0);
-    conf_each(node, list, "route")
-    {
+    conf_each (node, list, "route") {
         struct static_route route;
         const char *why;
 

@@ -23,23 +23,23 @@ struct table_ifl {
     uint16_t index;
     uint8_t mac[6];
     uint32_t host_inbound;
-    char zone[64];              /* name, empty: none */
-    bool present;               /* its hardware is there */
+    char zone[64]; /* name, empty: none */
+    bool present;  /* its hardware is there */
     bool up;
     bool is_told;
     struct bus_ifl_state told;
-    int fd, link;               /* the owner's: device and its kernel index; -1, 0 */
+    int fd, link; /* the owner's: device and its kernel index; -1, 0 */
 };
 
 enum table_protocol { TABLE_DIRECT, TABLE_LOCAL, TABLE_STATIC };
 
 struct table_route {
     struct fw_prefix prefix;
-    struct fw_addr next_hop;    /* none: directly attached */
-    uint16_t ifl;               /* 0: discard */
+    struct fw_addr next_hop; /* none: directly attached */
+    uint16_t ifl;            /* 0: discard */
     enum table_protocol protocol;
     uint8_t preference;
-    bool active;                /* resolved and the best of its prefix */
+    bool active; /* resolved and the best of its prefix */
     bool resolved;
     int64_t since_ns;
 };

@@ -23,7 +23,7 @@ struct ikemd {
     struct bus_conn *bus;
     struct tunnels *tunnels;
     struct fw_timer *retry;
-    bool in_step;       /* iked was told everything and answered so far */
+    bool in_step;        /* iked was told everything and answered so far */
     uint32_t generation; /* of the full telling */
 };
 
@@ -102,7 +102,7 @@ static void out_anchor(const struct bus_anchor_state *state, void *data)
 static bool start(struct bus_conn *bus, void *data, GError **error)
 {
     struct ikemd *self = data;
-    const struct tunnels_out out = {out_gateway, out_tunnel, out_sync_done,
+    const struct tunnels_out out = {out_gateway,   out_tunnel, out_sync_done,
                                     out_interface, out_anchor, self};
 
     (void)error;
@@ -237,12 +237,9 @@ static bool show_distribution(const struct bus_rpc_call *call, struct re_xml *xm
 
 int main(int argc, char **argv)
 {
-    static const uint16_t subscriptions[] = {BUS_FPC_STATE,
-                                             BUS_IFL_STATE,
-                                             BUS_TUNNEL_STATUS,
-                                             BUS_TUNNEL_INTERFACE_STATE,
-                                             BUS_ANCHOR_STATE,
-                                             0};
+    static const uint16_t subscriptions[] = {BUS_FPC_STATE,     BUS_IFL_STATE,
+                                             BUS_TUNNEL_STATUS, BUS_TUNNEL_INTERFACE_STATE,
+                                             BUS_ANCHOR_STATE,  0};
     static const char *const paths[] = {"security ike", "security ipsec", "interfaces", NULL};
     static const struct re_rpc rpcs[] = {{"get-ipsec-tunnel-distribution", show_distribution},
                                          {NULL, NULL}};

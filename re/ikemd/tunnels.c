@@ -269,8 +269,7 @@ void tunnels_card(struct tunnels *t, const struct bus_fpc_state *state)
         return;
     }
     for (uint8_t spu = 0; spu < state->spus; spu++) {
-        if (!placement_spu_set(t->placement, state->slot, spu, state->threads,
-                               state->generation)) {
+        if (!placement_spu_set(t->placement, state->slot, spu, state->threads, state->generation)) {
             fw_warning("fpc %u pic %u is beyond the anchor ids and anchors nothing", state->slot,
                        spu);
         }
@@ -304,7 +303,8 @@ static void place(struct tunnels *t, struct tunnel *tunnel)
 {
     struct placement_where where = placement_find(t->placement, tunnel->now.tunnel);
 
-    tunnel->now.ifl = (uint16_t)GPOINTER_TO_UINT(g_hash_table_lookup(t->ifls, tunnel->now.ifl_name));
+    tunnel->now.ifl =
+        (uint16_t)GPOINTER_TO_UINT(g_hash_table_lookup(t->ifls, tunnel->now.ifl_name));
     tunnel->now.anchor = where.anchor;
     tunnel->now.slot = where.slot;
     tunnel->now.spu = where.spu;
@@ -360,8 +360,7 @@ static void interface_tell(struct tunnels *t, struct tunnel *tunnel)
     state.n_selectors = tunnel->now.n_selectors;
     memcpy(state.selectors, tunnel->now.selectors, sizeof state.selectors);
     g_strlcpy(state.vpn, tunnel->now.vpn, sizeof state.vpn);
-    if (!tunnel->is_interface_told ||
-        memcmp(&state, &tunnel->interface_told, sizeof state) != 0) {
+    if (!tunnel->is_interface_told || memcmp(&state, &tunnel->interface_told, sizeof state) != 0) {
         tunnel->interface_told = state;
         tunnel->is_interface_told = true;
         t->out.interface(&state, t->out.data);

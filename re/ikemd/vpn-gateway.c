@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define LIFETIME_IKE_S 28800 /* customary default */
+#define LIFETIME_IKE_S  28800 /* customary default */
 #define NAT_KEEPALIVE_S 20
 
 enum id_type { ID_IPV4 = 1, ID_FQDN = 2, ID_RFC822 = 3, ID_IPV6 = 5, ID_KEY_ID = 11 };
@@ -31,7 +31,8 @@ static bool identity_text(const struct conf_node *identity, const char *kind, co
                           enum id_type type, struct bus_ike_identity *ret)
 {
     const struct conf_node *node = conf_child(identity, kind);
-    /* The schema nests the text one deeper (hostname identity-hostname X); a flat leaf is the same. */
+    /* The schema nests the text one deeper (hostname identity-hostname X); a flat leaf is the same.
+     */
     const char *text = node ? conf_leaf(node, leaf) : NULL;
     struct fw_addr addr;
 
@@ -143,8 +144,7 @@ static bool policy_read(const struct conf_node *root, const struct conf_node *po
         return vpn_refuse(policy, "reauth-frequency", ret_path, error,
                           "reauthentication does not exist here yet; permitted values: 0");
     }
-    conf_each(name, policy, "proposals")
-    {
+    conf_each (name, policy, "proposals") {
         const struct conf_node *proposal =
             name->value ? conf_entry(ike, "proposal", name->value) : NULL;
 
@@ -240,7 +240,7 @@ static void liveness_read(const struct conf_node *gateway, struct bus_ike_gatewa
     ret->nat_keepalive_s = (uint16_t)conf_u64(gateway, "nat-keepalive", NAT_KEEPALIVE_S);
     ret->dpd_mode = DPD_OFF;
     if (dpd && !dpd->is_default) {
-        ret->dpd_mode = conf_has(dpd, "always-send")           ? DPD_ALWAYS_SEND
+        ret->dpd_mode = conf_has(dpd, "always-send")         ? DPD_ALWAYS_SEND
                         : conf_has(dpd, "probe-idle-tunnel") ? DPD_PROBE_IDLE
                                                              : DPD_OPTIMIZED;
     }
@@ -252,8 +252,9 @@ bool vpn_gateway_read(const struct conf_node *root, const struct conf_node *gate
                       const GPtrArray *units, struct bus_ike_gateway *ret, char **ret_path,
                       GError **error)
 {
-    static const char *const later[] = {"dynamic",      "aaa",           "xauth", "advpn",
-                                        "general-ikeid", "tcp-encap-profile", "ppk-profile", NULL};
+    static const char *const later[] = {
+        "dynamic",           "aaa",         "xauth", "advpn", "general-ikeid",
+        "tcp-encap-profile", "ppk-profile", NULL};
     const char *version = conf_leaf(gateway, "version");
     const struct conf_node *policy;
 

@@ -41,8 +41,8 @@ static bool encryption_read(const struct conf_node *proposal, enum fw_enc *ret, 
         return true;
     }
     return vpn_refuse(proposal, name ? "encryption-algorithm" : NULL, ret_path, error,
-                      "encryption-algorithm %s; permitted values: %s",
-                      name ? name : "is required", permitted);
+                      "encryption-algorithm %s; permitted values: %s", name ? name : "is required",
+                      permitted);
 }
 
 bool vpn_ike_proposal_read(const struct conf_node *proposal, struct bus_ike_proposal *ret,

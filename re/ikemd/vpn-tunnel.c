@@ -26,8 +26,7 @@ static bool policy_read(const struct conf_node *root, const struct conf_node *po
         return vpn_refuse(policy, "perfect-forward-secrecy keys", ret_path, error,
                           "perfect-forward-secrecy keys %s; permitted values: group19", keys);
     }
-    conf_each(name, policy, "proposals")
-    {
+    conf_each (name, policy, "proposals") {
         const struct conf_node *proposal =
             name->value ? conf_entry(ipsec, "proposal", name->value) : NULL;
         struct bus_esp_proposal *next = &ret->proposals[ret->n_proposals];
@@ -115,8 +114,7 @@ static bool selectors_read(const struct conf_node *vpn, const struct conf_node *
                                         NULL};
     const struct conf_node *proxy = conf_child(ike, "proxy-identity");
 
-    conf_each(node, vpn, "traffic-selector")
-    {
+    conf_each (node, vpn, "traffic-selector") {
         if (!vpn_absent(node, later, ret_path, error) ||
             !selector_add(vpn, node, "traffic-selector", conf_leaf(node, "local-ip"),
                           conf_leaf(node, "remote-ip"), ret, ret_path, error)) {
@@ -159,10 +157,16 @@ bool vpn_tunnel_read(const struct conf_node *root, const struct conf_node *vpn,
                      const GPtrArray *units, struct bus_ike_tunnel *ret, char **ret_path,
                      GError **error)
 {
-    static const char *const later[] = {
-        "ha-link-encryption",   "multi-sa",       "copy-outer-dscp",      "vpn-monitor",
-        "manual",               "distribution-profile", "no-icmp-packet-too-big",
-        "passive-mode-tunneling", "udp-encapsulate", NULL};
+    static const char *const later[] = {"ha-link-encryption",
+                                        "multi-sa",
+                                        "copy-outer-dscp",
+                                        "vpn-monitor",
+                                        "manual",
+                                        "distribution-profile",
+                                        "no-icmp-packet-too-big",
+                                        "passive-mode-tunneling",
+                                        "udp-encapsulate",
+                                        NULL};
     static const char *const later_ike[] = {"idle-time", NULL};
     static const char *const df_names[] = {"clear", "set", "copy", NULL};
     const char *bind = conf_leaf(vpn, "bind-interface");

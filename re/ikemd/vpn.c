@@ -63,15 +63,13 @@ static bool check_proposals(const struct conf_node *root, char **ret_path, GErro
     struct bus_esp_proposal esp;
     const struct conf_node *list = conf_find(root, "security ike");
 
-    conf_each(proposal, list, "proposal")
-    {
+    conf_each (proposal, list, "proposal") {
         if (!vpn_ike_proposal_read(proposal, &ike, ret_path, error)) {
             return false;
         }
     }
     list = conf_find(root, "security ipsec");
-    conf_each(proposal, list, "proposal")
-    {
+    conf_each (proposal, list, "proposal") {
         if (!vpn_esp_proposal_read(proposal, &esp, ret_path, error)) {
             return false;
         }
@@ -86,8 +84,7 @@ static bool check_policies(const struct conf_node *root, char **ret_path, GError
     for (unsigned i = 0; i < G_N_ELEMENTS(paths); i++) {
         const struct conf_node *list = conf_find(root, paths[i]);
 
-        conf_each(policy, list, "policy")
-        {
+        conf_each (policy, list, "policy") {
             const struct conf_node *set = conf_child(policy, "proposal-set");
 
             if (set) {
@@ -96,8 +93,7 @@ static bool check_policies(const struct conf_node *root, char **ret_path, GError
                                   "name proposals instead",
                                   set->value ? set->value : "");
             }
-            conf_each(name, policy, "proposals")
-            {
+            conf_each (name, policy, "proposals") {
                 if (!name->value || !conf_entry(list, "proposal", name->value)) {
                     return vpn_refuse(policy, "proposals", ret_path, error,
                                       "proposal %s is not defined under %s",
@@ -122,8 +118,7 @@ static bool read_all(const struct conf_node *root, struct vpn_config *config, ch
     g_autoptr(GPtrArray) units = ifl_read(root);
     const struct conf_node *list = conf_find(root, "security ike");
 
-    conf_each(node, list, "gateway")
-    {
+    conf_each (node, list, "gateway") {
         struct bus_ike_gateway *gateway = g_new0(struct bus_ike_gateway, 1);
 
         if (vpn_gateway_read(root, node, units, gateway, ret_path, error)) {
@@ -137,8 +132,7 @@ static bool read_all(const struct conf_node *root, struct vpn_config *config, ch
         }
     }
     list = conf_find(root, "security ipsec");
-    conf_each(node, list, "vpn")
-    {
+    conf_each (node, list, "vpn") {
         struct bus_ike_tunnel *tunnel = g_new0(struct bus_ike_tunnel, 1);
 
         if (vpn_tunnel_read(root, node, units, tunnel, ret_path, error)) {

@@ -9,8 +9,8 @@
 
 #include <glib.h>
 
-#define ANY_LOW  0
-#define ANY_HIGH 65535
+#define ANY_LOW   0
+#define ANY_HIGH  65535
 #define SET_DEPTH 4 /* sets within sets; the real box allows as few */
 
 static const struct {
@@ -142,14 +142,12 @@ static bool add_deep(const struct conf_node *root, const char *name, struct bus_
             *ret_why = "application sets contain each other too deeply";
             return false;
         }
-        conf_each(member, set, "application")
-        {
+        conf_each (member, set, "application") {
             if (member->value && !add_deep(root, member->value, rule, ret_why, depth + 1)) {
                 return false;
             }
         }
-        conf_each(member, set, "application-set")
-        {
+        conf_each (member, set, "application-set") {
             if (member->value && !add_deep(root, member->value, rule, ret_why, depth + 1)) {
                 return false;
             }

@@ -100,9 +100,9 @@ static bool rpc_zones(const struct bus_rpc_call *call, struct re_xml *xml, GErro
 int main(int argc, char **argv)
 {
     static const uint16_t subscriptions[] = {BUS_ZONE_STATE, BUS_POLICY_STATE, 0};
-    static const char *const paths[] = {"security zones", "security policies",
-                                        "security address-book", "applications", "interfaces",
-                                        NULL};
+    static const char *const paths[] = {
+        "security zones", "security policies", "security address-book",
+        "applications",   "interfaces",        NULL};
     static const struct re_rpc rpcs[] = {{"get-zones-information", rpc_zones}, {NULL, NULL}};
     static const struct re_role role = {.name = "nsd",
                                         .role = BUS_ROLE_NSD,

@@ -70,8 +70,7 @@ static bool book_add(const struct side *side, const struct conf_node *book, cons
         return false;
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(kinds); i++) {
-        conf_each(member, set, kinds[i])
-        {
+        conf_each (member, set, kinds[i]) {
             if (!book_add(side, book, member->value ? member->value : "", ret_why, depth + 1)) {
                 if (!*ret_why) {
                     *ret_why = "a member of the address set is not defined";
@@ -98,8 +97,7 @@ static bool address_add(const struct side *side, const char *name, const char **
     if (strcmp(name, "any-ipv6") == 0) {
         return prefix_add(side, "::/0", ret_why);
     }
-    conf_each(book, security, "address-book")
-    {
+    conf_each (book, security, "address-book") {
         bool attached = conf_entry(conf_child(book, "attach"), "zone", side->zone) != NULL;
 
         if (attached) {
@@ -143,10 +141,10 @@ static bool match_read(const struct conf_node *root, const struct conf_node *pol
                        char **ret_path, GError **error)
 {
     const struct conf_node *match = conf_child(policy, "match");
-    const struct side sides[] = {{root, pair->from, rule->sources, &rule->n_sources,
-                                  G_N_ELEMENTS(rule->sources)},
-                                 {root, pair->to, rule->destinations, &rule->n_destinations,
-                                  G_N_ELEMENTS(rule->destinations)}};
+    const struct side sides[] = {
+        {root, pair->from, rule->sources, &rule->n_sources, G_N_ELEMENTS(rule->sources)},
+        {root, pair->to, rule->destinations, &rule->n_destinations,
+         G_N_ELEMENTS(rule->destinations)}};
     static const char *const statements[] = {"source-address", "destination-address"};
     const char *why;
 
@@ -157,8 +155,7 @@ static bool match_read(const struct conf_node *root, const struct conf_node *pol
         if (!first) {
             return refuse(policy, statements[i], ret_path, error, NULL, "is required");
         }
-        conf_each(name, match, statements[i])
-        {
+        conf_each (name, match, statements[i]) {
             if (!name->value || !address_add(&sides[i], name->value, &why)) {
                 return refuse(policy, statements[i], ret_path, error, name->value,
                               name->value ? why : "is empty");
@@ -172,15 +169,13 @@ static bool match_read(const struct conf_node *root, const struct conf_node *pol
     if (!conf_child(match, "application")) {
         return refuse(policy, "application", ret_path, error, NULL, "is required");
     }
-    conf_each(name, match, "application")
-    {
+    conf_each (name, match, "application") {
         if (!name->value || !application_add(root, name->value, rule, &why)) {
             return refuse(policy, "application", ret_path, error, name->value,
                           name->value ? why : "is empty");
         }
     }
-    conf_each(name, match, "application")
-    {
+    conf_each (name, match, "application") {
         if (name->value && strcmp(name->value, "any") == 0) {
             rule->n_applications = 0;
         }
@@ -211,8 +206,7 @@ static bool action_read(const struct conf_node *policy, struct bus_policy_rule *
 static bool pair_compile(const struct conf_node *root, const struct conf_node *list,
                          struct policy_pair *pair, char **ret_path, GError **error)
 {
-    conf_each(policy, list, "policy")
-    {
+    conf_each (policy, list, "policy") {
         struct bus_policy_rule *rule = &pair->state->rules[pair->state->n_rules];
 
         if (pair->state->n_rules == G_N_ELEMENTS(pair->state->rules)) {
@@ -272,13 +266,11 @@ GPtrArray *policy_compile(const struct conf_node *root, char **ret_path, GError 
                 "zones");
         return NULL;
     }
-    conf_each(from, policies, "from-zone")
-    {
+    conf_each (from, policies, "from-zone") {
         if (!zone_known(from, zones, from->value, ret_path, error)) {
             return NULL;
         }
-        conf_each(to, from, "to-zone")
-        {
+        conf_each (to, from, "to-zone") {
             struct policy_pair *pair;
 
             if (!zone_known(to, zones, to->value, ret_path, error)) {

@@ -178,8 +178,7 @@ static void policies_tell(struct security *s, const GPtrArray *pairs)
         state->from_zone = (uint16_t)id_of(s->zone_ids, pair->from, 1);
         state->to_zone = (uint16_t)id_of(s->zone_ids, pair->to, 1);
         for (unsigned j = 0; j < state->n_rules; j++) {
-            char *name =
-                g_strdup_printf("%s %s %s", pair->from, pair->to, state->rules[j].name);
+            char *name = g_strdup_printf("%s %s %s", pair->from, pair->to, state->rules[j].name);
 
             state->rules[j].id = id_of(s->policy_ids, name, FIRST_POLICY_ID);
             g_hash_table_insert(ids, name, GUINT_TO_POINTER(state->rules[j].id));

@@ -29,14 +29,12 @@ static uint32_t inbound_read(const struct conf_node *inbound)
 {
     uint32_t with = 0, without = 0;
 
-    conf_each(service, inbound, "system-services")
-    {
+    conf_each (service, inbound, "system-services") {
         if (service->value) {
             *(conf_has(service, "except") ? &without : &with) |= service_bits(service->value);
         }
     }
-    conf_each(protocol, inbound, "protocols")
-    {
+    conf_each (protocol, inbound, "protocols") {
         if (protocol->value && strcmp(protocol->value, "all") == 0) {
             with |= (uint32_t)1 << BUS_HOST_SERVICE_OTHER;
         }
@@ -61,8 +59,7 @@ static struct zone *zone_read_one(const struct conf_node *node)
     zone->node = node;
     zone->interfaces = g_array_new(FALSE, TRUE, sizeof(struct zone_interface));
     zone->host_inbound = inbound_read(inbound);
-    conf_each(member, node, "interfaces")
-    {
+    conf_each (member, node, "interfaces") {
         struct zone_interface entry = {.host_inbound = zone->host_inbound};
         const struct conf_node *own = conf_child(member, "host-inbound-traffic");
         struct ifl_unit unit;
@@ -84,8 +81,7 @@ GPtrArray *zone_read(const struct conf_node *root)
     GPtrArray *zones = g_ptr_array_new_with_free_func(zone_free);
     const struct conf_node *all = conf_find(root, "security zones");
 
-    conf_each(node, all, "security-zone")
-    {
+    conf_each (node, all, "security-zone") {
         g_ptr_array_add(zones, zone_read_one(node));
     }
     return zones;
@@ -129,8 +125,7 @@ bool zone_check(const struct conf_node *root, char **ret_path, GError **error)
     g_autoptr(GHashTable) owner = g_hash_table_new(g_str_hash, g_str_equal);
     const struct conf_node *all = conf_find(root, "security zones");
 
-    conf_each(node, all, "security-zone")
-    {
+    conf_each (node, all, "security-zone") {
         if (!node->value || strlen(node->value) > ZONE_NAME_BYTES) {
             *ret_path = conf_path(node);
             return fw_fail(error, FW_ERROR_INVALID,
@@ -142,8 +137,7 @@ bool zone_check(const struct conf_node *root, char **ret_path, GError **error)
             return fw_fail(error, FW_ERROR_INVALID,
                            "zone junos-host: the name is reserved for the box itself");
         }
-        conf_each(member, node, "interfaces")
-        {
+        conf_each (member, node, "interfaces") {
             const struct ifl_unit *unit = member->value ? ifl_find(units, member->value) : NULL;
             const char *other;
 

@@ -25,8 +25,8 @@ struct zone_interface {
 
 struct zone {
     char name[ZONE_NAME_BYTES + 1];
-    uint32_t host_inbound; /* of the zone */
-    GArray *interfaces;    /* struct zone_interface */
+    uint32_t host_inbound;        /* of the zone */
+    GArray *interfaces;           /* struct zone_interface */
     const struct conf_node *node; /* valid while the tree is */
 };
 

@@ -193,7 +193,8 @@ static void card_send(uint8_t flags, uint16_t ifl, const void *bytes, size_t len
 
 static bool is_up(void)
 {
-    return applied && attached_there && fabric_attached(fabric, RE_INDEX) && port.up && tunnel.ifl != 0;
+    return applied && attached_there && fabric_attached(fabric, RE_INDEX) && port.up &&
+           tunnel.ifl != 0;
 }
 
 static struct bus_conn *conn_to_router(uint16_t address, const struct bus_handler *handler)
@@ -228,11 +229,14 @@ static void spawn(int bus, int supervision)
 
 static void cards_announce(void)
 {
-    struct bus_fpc_state ioc = {.slot = IOC_SLOT, .kind = BUS_BOARD_KIND_IOC, .online = true,
-                                .index = IOC_SLOT, .lanes = 1};
+    struct bus_fpc_state ioc = {.slot = IOC_SLOT,
+                                .kind = BUS_BOARD_KIND_IOC,
+                                .online = true,
+                                .index = IOC_SLOT,
+                                .lanes = 1};
     /* The services card is played by the same endpoint's ring: only its number matters. */
-    struct bus_fpc_state spc = {.slot = SPC_SLOT, .kind = BUS_BOARD_KIND_SPC, .online = true,
-                                .central_point = true};
+    struct bus_fpc_state spc = {
+        .slot = SPC_SLOT, .kind = BUS_BOARD_KIND_SPC, .online = true, .central_point = true};
 
     bus_send(world, BUS_SUBSCRIBERS, BUS_FPC_STATE, &ioc);
     bus_send(world, BUS_SUBSCRIBERS, BUS_FPC_STATE, &spc);
@@ -245,10 +249,17 @@ static void begin(void)
     static const struct bus_handler world_handler = {world_message, closed};
     static const struct bus_handler hwd_handler = {hwd_message, closed};
     static const uint16_t types[] = {BUS_IFL_STATE, BUS_NEIGHBOUR_STATE, BUS_ROUTE_STATE, 0};
-    struct fabric_config own = {.index = IOC_SLOT, .endpoints = ENDPOINTS, .lanes = 1,
-                                .small_buffers = 256, .large_buffers = 8};
-    struct bus_board_start start = {.node = "bench", .index = RE_INDEX, .endpoints = ENDPOINTS,
-                                    .lanes = 1, .small_buffers = 256, .large_buffers = 8};
+    struct fabric_config own = {.index = IOC_SLOT,
+                                .endpoints = ENDPOINTS,
+                                .lanes = 1,
+                                .small_buffers = 256,
+                                .large_buffers = 8};
+    struct bus_board_start start = {.node = "bench",
+                                    .index = RE_INDEX,
+                                    .endpoints = ENDPOINTS,
+                                    .lanes = 1,
+                                    .small_buffers = 256,
+                                    .large_buffers = 8};
     int bus[2], supervision[2];
 
     if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
@@ -316,7 +327,7 @@ static uint16_t checksum(const uint8_t *p, size_t len)
         sum += (uint32_t)p[i] << 8 | p[i + 1];
     }
     sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)~((sum & 0xffff) + (sum >> 16));
+    return (uint16_t) ~((sum & 0xffff) + (sum >> 16));
 }
 
 static size_t echo_request(uint8_t *p, uint32_t from, uint32_t to)

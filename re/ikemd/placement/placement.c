@@ -21,7 +21,7 @@ struct spu {
 
 struct pair {
     struct fw_addr local, remote;
-    struct spu *spu; /* NULL: no place */
+    struct spu *spu;  /* NULL: no place */
     unsigned members; /* tunnels of the pair, placed or not */
     unsigned tunnels; /* placed ones */
     unsigned on_thread[PLACEMENT_THREADS];

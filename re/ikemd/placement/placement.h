@@ -58,8 +58,8 @@ bool placement_spu_is(const struct placement *placement, uint8_t slot, uint8_t s
                       uint32_t generation);
 
 /* A tunnel exists; its place is given by placement_settle. Another pair than before moves it. */
-void placement_tunnel_set(struct placement *placement, uint32_t tunnel,
-                          const struct fw_addr *local, const struct fw_addr *remote);
+void placement_tunnel_set(struct placement *placement, uint32_t tunnel, const struct fw_addr *local,
+                          const struct fw_addr *remote);
 /* Put a tunnel where it was before a restart; false (and nothing done) when the place is no more or
  * the pair sits elsewhere. */
 bool placement_tunnel_restore(struct placement *placement, uint32_t tunnel,

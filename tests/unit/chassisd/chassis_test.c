@@ -110,8 +110,10 @@ Test(chassis, restart_keeps_the_central_point, .init = begin, .fini = end)
         .slot = 5, .kind = BUS_BOARD_KIND_SPC, .online = true, .central_point = true};
 
     chassis_restore(&chassis, &before);
-    struct bus_hw_slot_state low = {.slot = 2, .kind = BUS_BOARD_KIND_SPC,
-                                    .state = BUS_FRU_STATE_ONLINE, .since_ns = ++clock_ns};
+    struct bus_hw_slot_state low = {.slot = 2,
+                                    .kind = BUS_BOARD_KIND_SPC,
+                                    .state = BUS_FRU_STATE_ONLINE,
+                                    .since_ns = ++clock_ns};
     struct bus_hw_slot_state high = low;
 
     high.slot = 5;

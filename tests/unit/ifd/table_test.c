@@ -253,8 +253,8 @@ static void refused(const char *line, const char *path, const char *words)
 
 Test(table, refusals)
 {
-    refused("interfaces interface=xe-1/0/0 unit=5 family inet", "interfaces interface xe-1/0/0 unit 5",
-            "only unit 0 is possible until VLANs exist");
+    refused("interfaces interface=xe-1/0/0 unit=5 family inet",
+            "interfaces interface xe-1/0/0 unit 5", "only unit 0 is possible until VLANs exist");
     refused("interfaces interface=reth0 unit=0", "interfaces interface reth0", "unknown interface");
     refused("interfaces interface=xe-2/0/0 unit=0 family inet address=10.1.1.1/24",
             "interfaces interface xe-2/0/0 unit 0", "is also configured on xe-1/0/0.0");

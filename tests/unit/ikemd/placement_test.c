@@ -95,9 +95,8 @@ Test(placement, example_by_gateways_ties_over_all_three, .init = by_gateways, .f
     unsigned seen = 0;
 
     three_gateways();
-    cr_assert_eq(placement_load(p, 0, 1, -1) * placement_load(p, 0, 2, -1) *
-                     placement_load(p, 0, 3, -1),
-                 9);
+    cr_assert_eq(
+        placement_load(p, 0, 1, -1) * placement_load(p, 0, 2, -1) * placement_load(p, 0, 3, -1), 9);
     for (tie = 0; tie < 3; tie++) {
         add(500031, 4);
         seen |= 1u << placement_find(p, 500031).spu;

@@ -7,16 +7,15 @@
 #include "re/ikemd/tunnels.h"
 #include "tests/unit/conf_put.h"
 
-static const char base[] =
-    "interfaces interface=xe-1/0/1 unit=0 family inet address=192.0.2.1/24\n"
-    "interfaces interface=st0 unit=0 family inet\n"
-    "interfaces interface=st0 unit=1 family inet\n"
-    "security ike proposal=p dh-group:group19\n"
-    "security ike proposal=p encryption-algorithm:aes-256-gcm\n"
-    "security ike policy=pol proposals+p\n"
-    "security ike policy=pol pre-shared-key ascii-text:secret\n"
-    "security ipsec proposal=e encryption-algorithm:aes-256-gcm\n"
-    "security ipsec policy=epol proposals+e\n";
+static const char base[] = "interfaces interface=xe-1/0/1 unit=0 family inet address=192.0.2.1/24\n"
+                           "interfaces interface=st0 unit=0 family inet\n"
+                           "interfaces interface=st0 unit=1 family inet\n"
+                           "security ike proposal=p dh-group:group19\n"
+                           "security ike proposal=p encryption-algorithm:aes-256-gcm\n"
+                           "security ike policy=pol proposals+p\n"
+                           "security ike policy=pol pre-shared-key ascii-text:secret\n"
+                           "security ipsec proposal=e encryption-algorithm:aes-256-gcm\n"
+                           "security ipsec policy=epol proposals+e\n";
 
 static struct tunnels *tunnels;
 static unsigned n_gateways, n_tunnels, n_syncs, n_interfaces, n_anchors;
@@ -82,15 +81,15 @@ static struct conf_node *with_vpns(unsigned n)
     struct conf_node *root = conf_from(base);
 
     for (unsigned i = 0; i < n; i++) {
-        g_autofree char *lines = g_strdup_printf(
-            "security ike gateway=g%u ike-policy:pol\n"
-            "security ike gateway=g%u address+192.0.2.%u\n"
-            "security ike gateway=g%u external-interface:xe-1/0/1\n"
-            "security ike gateway=g%u version:v2-only\n"
-            "security ipsec vpn=v%u bind-interface:st0.%u\n"
-            "security ipsec vpn=v%u ike gateway:g%u\n"
-            "security ipsec vpn=v%u ike ipsec-policy:epol\n",
-            i, i, i + 2, i, i, i, i, i, i, i);
+        g_autofree char *lines =
+            g_strdup_printf("security ike gateway=g%u ike-policy:pol\n"
+                            "security ike gateway=g%u address+192.0.2.%u\n"
+                            "security ike gateway=g%u external-interface:xe-1/0/1\n"
+                            "security ike gateway=g%u version:v2-only\n"
+                            "security ipsec vpn=v%u bind-interface:st0.%u\n"
+                            "security ipsec vpn=v%u ike gateway:g%u\n"
+                            "security ipsec vpn=v%u ike ipsec-policy:epol\n",
+                            i, i, i + 2, i, i, i, i, i, i, i);
         g_auto(GStrv) split = g_strsplit(lines, "\n", -1);
 
         for (unsigned j = 0; split[j]; j++) {
@@ -113,8 +112,12 @@ static void configure(unsigned n)
 
 static void card(uint8_t slot, bool online, uint32_t generation)
 {
-    struct bus_fpc_state state = {.slot = slot, .kind = BUS_BOARD_KIND_SPC, .online = online,
-                                  .generation = generation, .spus = 2, .threads = 28};
+    struct bus_fpc_state state = {.slot = slot,
+                                  .kind = BUS_BOARD_KIND_SPC,
+                                  .online = online,
+                                  .generation = generation,
+                                  .spus = 2,
+                                  .threads = 28};
 
     tunnels_card(tunnels, &state);
     tunnels_update(tunnels);
@@ -252,8 +255,8 @@ Test(tunnels, removed_vpn_is_gone, .init = begin, .fini = end)
 
 Test(tunnels, restart_keeps_ids_and_places, .init = begin, .fini = end)
 {
-    struct bus_tunnel_interface_state v0 = {.tunnel = 500007, .ifl = 5,
-                                            .anchor = placement_anchor(0, 1, 13)};
+    struct bus_tunnel_interface_state v0 = {
+        .tunnel = 500007, .ifl = 5, .anchor = placement_anchor(0, 1, 13)};
     struct bus_tunnel_interface_state old = {.tunnel = 500009, .ifl = 6, .anchor = 1};
 
     g_strlcpy(v0.vpn, "v0", sizeof v0.vpn);

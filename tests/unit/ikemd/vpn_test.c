@@ -7,32 +7,31 @@
 #include "re/ikemd/vpn.h"
 #include "tests/unit/conf_put.h"
 
-static const char good[] =
-    "interfaces interface=xe-1/0/1 unit=0 family inet address=192.0.2.1/24\n"
-    "interfaces interface=st0 unit=0 family inet\n"
-    "security ike proposal=p1 authentication-method:pre-shared-keys\n"
-    "security ike proposal=p1 dh-group:group19\n"
-    "security ike proposal=p1 encryption-algorithm:aes-256-gcm\n"
-    "security ike proposal=p1 lifetime-seconds:7200\n"
-    "security ike proposal=p2 dh-group:group19\n"
-    "security ike proposal=p2 encryption-algorithm:aes-128-cbc\n"
-    "security ike proposal=p2 authentication-algorithm:sha-256\n"
-    "security ike policy=pol proposals+p1\n"
-    "security ike policy=pol proposals+p2\n"
-    "security ike policy=pol pre-shared-key ascii-text:secret\n"
-    "security ike gateway=gw-a ike-policy:pol\n"
-    "security ike gateway=gw-a address+192.0.2.2\n"
-    "security ike gateway=gw-a external-interface:xe-1/0/1.0\n"
-    "security ike gateway=gw-a version:v2-only\n"
-    "security ipsec proposal=e1 protocol:esp\n"
-    "security ipsec proposal=e1 encryption-algorithm:aes-256-gcm\n"
-    "security ipsec proposal=e1 lifetime-seconds:1800\n"
-    "security ipsec policy=epol perfect-forward-secrecy keys:group19\n"
-    "security ipsec policy=epol proposals+e1\n"
-    "security ipsec vpn=v1 bind-interface:st0.0\n"
-    "security ipsec vpn=v1 ike gateway:gw-a\n"
-    "security ipsec vpn=v1 ike ipsec-policy:epol\n"
-    "security ipsec vpn=v1 establish-tunnels:immediately\n";
+static const char good[] = "interfaces interface=xe-1/0/1 unit=0 family inet address=192.0.2.1/24\n"
+                           "interfaces interface=st0 unit=0 family inet\n"
+                           "security ike proposal=p1 authentication-method:pre-shared-keys\n"
+                           "security ike proposal=p1 dh-group:group19\n"
+                           "security ike proposal=p1 encryption-algorithm:aes-256-gcm\n"
+                           "security ike proposal=p1 lifetime-seconds:7200\n"
+                           "security ike proposal=p2 dh-group:group19\n"
+                           "security ike proposal=p2 encryption-algorithm:aes-128-cbc\n"
+                           "security ike proposal=p2 authentication-algorithm:sha-256\n"
+                           "security ike policy=pol proposals+p1\n"
+                           "security ike policy=pol proposals+p2\n"
+                           "security ike policy=pol pre-shared-key ascii-text:secret\n"
+                           "security ike gateway=gw-a ike-policy:pol\n"
+                           "security ike gateway=gw-a address+192.0.2.2\n"
+                           "security ike gateway=gw-a external-interface:xe-1/0/1.0\n"
+                           "security ike gateway=gw-a version:v2-only\n"
+                           "security ipsec proposal=e1 protocol:esp\n"
+                           "security ipsec proposal=e1 encryption-algorithm:aes-256-gcm\n"
+                           "security ipsec proposal=e1 lifetime-seconds:1800\n"
+                           "security ipsec policy=epol perfect-forward-secrecy keys:group19\n"
+                           "security ipsec policy=epol proposals+e1\n"
+                           "security ipsec vpn=v1 bind-interface:st0.0\n"
+                           "security ipsec vpn=v1 ike gateway:gw-a\n"
+                           "security ipsec vpn=v1 ike ipsec-policy:epol\n"
+                           "security ipsec vpn=v1 establish-tunnels:immediately\n";
 
 /* Refused at `path`, with `words` in the text, once `line` is added to the good configuration. */
 static void refused(const char *line, const char *path, const char *words)
@@ -119,8 +118,8 @@ Test(vpn, algorithms_name_the_permitted_ones)
             "security ike proposal p1 encryption-algorithm", "aes-128-cbc");
     refused("security ike proposal=p1 authentication-method:rsa-signatures",
             "security ike proposal p1 authentication-method", "permitted values: pre-shared-keys");
-    refused("security ike proposal=p1 encryption-algorithm:aes-256-cbc",
-            "security ike proposal p1", "required with CBC");
+    refused("security ike proposal=p1 encryption-algorithm:aes-256-cbc", "security ike proposal p1",
+            "required with CBC");
     refused("security ipsec proposal=e1 protocol:ah", "security ipsec proposal e1 protocol",
             "permitted values: esp");
     refused("security ipsec proposal=e1 authentication-algorithm:hmac-sha-256-128",
@@ -160,8 +159,8 @@ Test(vpn, key_is_required)
     struct conf_node *root = conf_from(good);
     g_autoptr(GError) error = NULL;
     g_autofree char *at = NULL;
-    struct conf_node *key = (struct conf_node *)conf_find(
-        root, "security ike policy pol pre-shared-key");
+    struct conf_node *key =
+        (struct conf_node *)conf_find(root, "security ike policy pol pre-shared-key");
 
     conf_free(key);
     cr_assert_not(vpn_check(root, &at, &error));

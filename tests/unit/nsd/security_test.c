@@ -164,7 +164,7 @@ static void refused(const char *line, const char *path, const char *words)
     conf_free(root);
 }
 
-#define WEB "security policies from-zone=trust to-zone=vpn policy=web "
+#define WEB      "security policies from-zone=trust to-zone=vpn policy=web "
 #define WEB_PATH "security policies from-zone trust to-zone vpn policy web "
 
 Test(security, refusals)
@@ -194,11 +194,13 @@ Test(security, refusals)
 Test(security, book_of_the_zone_comes_before_the_global_one, .init = begin, .fini = end)
 {
     g_autofree char *text =
-        g_strconcat(base, "security address-book=near attach zone=trust\n"
-                          "security address-book=near address=lan ip-prefix:172.16.0.0/12\n", NULL);
+        g_strconcat(base,
+                    "security address-book=near attach zone=trust\n"
+                    "security address-book=near address=lan ip-prefix:172.16.0.0/12\n",
+                    NULL);
 
     configure(text);
-    cr_assert_eq(fw_addr_to_v4(&((struct bus_policy_state *)policies->pdata[0])
-                                    ->rules[0].sources[0].addr),
-                 0xac100000);
+    cr_assert_eq(
+        fw_addr_to_v4(&((struct bus_policy_state *)policies->pdata[0])->rules[0].sources[0].addr),
+        0xac100000);
 }
