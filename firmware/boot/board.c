@@ -2,8 +2,8 @@
  * board - see board.h.
  *
  * Order of things: board-start -> role's fabric and threads -> board-outbox -> modelled stages and
- * fabric-attach side by side -> all stages done -> board-ready -> lock-down. Attachments may come at
- * any time later too (insertion). The supervisor's end of file is the end of the power supply:
+ * fabric-attach side by side -> all stages done -> board-ready -> lock-down. Attachments may come
+ * at any time later too (insertion). The supervisor's end of file is the end of the power supply:
  * the process ends at once.
  *
  * Main-loop thread only; the role's lanes are its own business.
@@ -190,7 +190,8 @@ static void begin(struct life *life, const struct bus_board_start *start, int *f
         fw_warning("a second board-start is ignored");
         return;
     }
-    life->start = g_memdup2(start, sizeof *start);
+    life->start = g_new(struct bus_board_start, 1);
+    *life->start = *start;
     life->board.config = life->start;
     if (start->lanes == 0 || start->lanes > FABRIC_LANES_MAX || n_fds != start->n_ports) {
         fw_error("board-start: %u lanes, %u ports, %u descriptors", start->lanes, start->n_ports,
@@ -200,16 +201,16 @@ static void begin(struct life *life, const struct bus_board_start *start, int *f
     }
     fw_clock_set_model_scale(start->model_scale);
     /* Every board has a stream of its own, all from the lab's seed. */
-    fw_rng_model_seed(start->seed ? start->seed ^ (UINT64_C(0x9e3779b97f4a7c15) * (start->slot + 1u))
-                                  : 0);
+    const uint64_t mix = UINT64_C(0x9e3779b97f4a7c15) * (start->slot + 1u);
+    fw_rng_model_seed(start->seed ? start->seed ^ mix : 0);
     life->board.port_fds = g_new(int, n_fds + 1);
     for (unsigned i = 0; i < n_fds; i++) {
         life->board.port_fds[i] = fds[i];
         fds[i] = -1;
     }
     if (life->role->bus) {
-        life->board.bus =
-            bus_conn_new(BOARD_FD_BUS, BUS_ADDRESS(start->slot, BUS_ROLE_BOARD), &bus_handler, life);
+        const uint16_t own = BUS_ADDRESS(start->slot, BUS_ROLE_BOARD);
+        life->board.bus = bus_conn_new(BOARD_FD_BUS, own, &bus_handler, life);
         bus_conn_set_epoch(life->board.bus, start->epoch);
     }
     if ((life->role->fabric && !make_fabric(life, &error)) ||
@@ -327,7 +328,11 @@ int board_main(const struct board_role *role, int argc, char **argv)
     if (life.start && role->stop) {
         role->stop(&life.board, role->data);
     }
+    bus_conn_free(life.board.bus);
+    bus_conn_free(life.board.supervisor);
     fw_timer_free(life.stage_timer);
+    g_free(life.board.port_fds);
+    g_free(life.start);
     g_main_loop_unref(life.loop);
     return life.status;
 }

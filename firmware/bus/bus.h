@@ -153,7 +153,7 @@ struct bus_conn;
 struct bus_handler {
     /* A call or event. `msg` is decoded (its type is known) and freed and wiped after return.
      * A call must be answered once, now or later, with bus_reply/bus_reply_error using a copy of
-     * the header. fds belong to the handler's callee only when it takes them: set the entry to -1. */
+     * the header. fds belong to the callee only when it takes them: set the entry to -1. */
     void (*message)(struct bus_conn *conn, const struct bus_header *header, const void *msg,
                     int *fds, unsigned n_fds, void *data);
     /* The other side is gone; called once. The callee may free the connection. */

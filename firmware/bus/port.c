@@ -358,7 +358,8 @@ enum bus_sent bus_port_send(struct bus_port *port, struct bus_frame *frame)
             return BUS_SENT;
         }
     }
-    if (queued >= QUEUE_HARD || (queued >= port->bound && !frame->key && frame->kind != BUS_REPLY)) {
+    if (queued >= QUEUE_HARD ||
+        (queued >= port->bound && !frame->key && frame->kind != BUS_REPLY)) {
         return BUS_SENT_FULL;
     }
     g_queue_push_tail(&port->out, frame);

@@ -19,7 +19,8 @@ struct daemons;
 /* The delay before the next start of a daemon whose last `quick` lives were all short. Pure. */
 int64_t daemons_backoff_ns(unsigned quick);
 
-/* start stays the caller's and must live as long. ifd_started: a new ifd gets the other end of fd. */
+/* start stays the caller's and must live as long. ifd_started: a new ifd has the other end of
+ * fd. */
 struct daemons *daemons_new(const struct bus_board_start *start, struct bus_router *router,
                             void (*ifd_started)(int fd, void *data),
                             void (*changed)(const struct bus_daemon_state *state, void *data),

@@ -1,10 +1,10 @@
 /*
  * supervisor - the Routing Engine as a board: bus router, and nurse of the daemons.
  *
- * vc-re is started by hwd like any board (fd 3 supervision, fd 4 midplane). It hosts the bus router,
- * starts the daemons of a role table, restarts those that die, keeps iked's records memory across
- * its restarts, and passes the fabric's supervision through between hwd and ifd, which owns the RE's
- * outbox. The board is ready when mgd and ifd have come up on the bus.
+ * vc-re is started by hwd like any board (fd 3 supervision, fd 4 midplane). It hosts the bus
+ * router, starts the daemons of a role table, restarts those that die, keeps iked's records memory
+ * across its restarts, and passes the fabric's supervision through between hwd and ifd, which owns
+ * the RE's outbox. The board is ready when mgd and ifd have come up on the bus.
  *
  * Main-loop thread only. Its death, or hwd's, takes all daemons along (PR_SET_PDEATHSIG).
  */
@@ -108,7 +108,8 @@ static void hold(const struct bus_header *header, const void *msg, int *fds, uns
 
     h->type = header->type;
     h->size = type->body->size;
-    h->msg = g_memdup2(msg, h->size);
+    h->msg = g_malloc(h->size);
+    memcpy(h->msg, msg, h->size);
     for (unsigned i = 0; i < n_fds; i++) {
         h->fds[h->n_fds++] = fds[i];
         fds[i] = -1;
@@ -214,6 +215,9 @@ static void stop(struct board *board, void *data)
     (void)board;
     (void)data;
     daemons_free(re.daemons);
+    bus_conn_free(re.ifd);
+    bus_router_free(re.router);
+    g_ptr_array_unref(re.held);
 }
 
 int main(int argc, char **argv)

@@ -68,7 +68,8 @@ static void write_daemons(void)
         bool four = strcmp(names[i], "ifd") == 0 || strcmp(names[i], "iked") == 0;
         g_autofree char *text = g_strdup_printf(
             "#!/bin/sh\n"
-            "[ -e /proc/self/fd/3 ] && [ %s -e /proc/self/fd/4 ] && [ \"$VCHASSIS_NODE\" = n1 ] &&\n"
+            "[ -e /proc/self/fd/3 ] && [ %s -e /proc/self/fd/4 ] && "
+            "[ \"$VCHASSIS_NODE\" = n1 ] &&\n"
             "    : > '%s/good-%s'\n"
             "exec sleep 600\n",
             four ? "" : "!", t.directory, names[i]);

@@ -137,7 +137,8 @@ Test(codec, random_values_survive)
 
 Test(codec, shorter_means_zero_and_longer_is_cut)
 {
-    struct bus_fpc_state m = {.slot = 3, .kind = BUS_BOARD_KIND_SPC, .online = true, .generation = 9};
+    struct bus_fpc_state m = {
+        .slot = 3, .kind = BUS_BOARD_KIND_SPC, .online = true, .generation = 9};
     struct bus_fpc_state back;
     uint8_t bytes[200];
     struct fw_emit e = fw_emit(bytes, sizeof bytes);
