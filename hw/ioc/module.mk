@@ -7,7 +7,8 @@ vc-iocd-src := hw/ioc/main.c
 vc-iocd-use := ioc firmware
 
 unit-tests += ioc_test
-ioc_test-src := tests/unit/ioc/np_test.c tests/unit/ioc/capture_test.c
+ioc_test-src := tests/unit/ioc/np_test.c tests/unit/ioc/capture_test.c \
+	tests/unit/ioc/card_test.c
 ioc_test-use := ioc firmware
 
 fuzzers += np_classify
