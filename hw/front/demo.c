@@ -61,7 +61,7 @@ static void usage(FILE *out)
           out);
 }
 
-/* Run a command; its output is returned (and shown when `show`). NULL status: it could not start. */
+/* Run a command; its output is returned (and shown when `show`). Status -1: it did not start. */
 static char *run(int *ret_status, bool show, const char *const *argv)
 {
     g_autofree char *out = NULL;
@@ -316,8 +316,8 @@ static void offer_cli(const struct demo *d)
 {
     pid_t pid;
 
-    printf("\nThe lab is up. This is the CLI of node left; leave it with `exit`, the lab ends then.\n"
-           "From another terminal: vchassis ps, vchassis exec alice ping %s, vchassis cli right\n\n",
+    printf("\nThe lab is up. This is the CLI of node left; `exit` leaves it and ends the lab.\n"
+           "In another terminal: vchassis ps, vchassis exec alice ping %s, vchassis cli right\n\n",
            FAR_HOST);
     fflush(stdout);
     pid = fork();

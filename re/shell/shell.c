@@ -3,7 +3,7 @@
  *
  * The shell owns the bus connection. It follows mgd by the router's role-state events: whenever mgd
  * comes up it registers the role's configuration subtrees and RPCs, and mgd answers with the
- * active configuration. A transaction's tree arrives in chunks into one buffer (wiped afterwards);
+ * active configuration. A tree arrives in chunks into one buffer (wiped afterwards);
  * check and apply are told apart by config-begin.
  *
  * Limits: one transaction at a time; a tree of at most CONFIG_MAX bytes; RPC answers are kept until

@@ -86,8 +86,8 @@ static void write_junit(const GPtrArray *results, GString *out)
     }
     g_string_append_printf(out,
                            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-                           "<testsuite name=\"vchassis\" tests=\"%u\" failures=\"%u\" errors=\"%u\" "
-                           "skipped=\"%u\" time=\"%.3f\">\n",
+                           "<testsuite name=\"vchassis\" tests=\"%u\" failures=\"%u\" "
+                           "errors=\"%u\" skipped=\"%u\" time=\"%.3f\">\n",
                            results->len, failures, errors, skipped, seconds);
     for (guint i = 0; i < results->len; i++) {
         const struct runner_result *r = results->pdata[i];

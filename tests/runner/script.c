@@ -85,7 +85,7 @@ static bool drain(int fd, GString *into)
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-/* vc.run({words}, timeout_s, input) -> status, out, err; status 128 + n for a signal, -1 timeout. */
+/* vc.run({words}, timeout_s, input) -> status, out, err; status 128 + n: signal, -1: timeout. */
 static int l_run(lua_State *lua)
 {
     double limit = luaL_optnumber(lua, 2, 60);
