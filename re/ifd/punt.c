@@ -21,9 +21,6 @@
 #include "firmware/core/error.h"
 
 #define FRAME_MAX (ETHER_HDR_LEN + 9216) /* st0's MTU and some */
-#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
-#define VIRTIO_NET_HDR_GSO_UDP_L4 5 /* Linux 6.2 */
-#endif
 #define READS_TURN  32 /* frames of one device a turn: others wait too */
 #define EVENTS_TURN 32
 
@@ -119,7 +116,7 @@ static struct virtio_net_hdr net_header(const struct fabric_cell *cell, size_t s
         header.gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
         break;
     case FABRIC_GSO_UDP:
-        header.gso_type = VIRTIO_NET_HDR_GSO_UDP_L4;
+        header.gso_type = VIRTIO_NET_HDR_GSO_UDP;
         break;
     default:
         return header;
