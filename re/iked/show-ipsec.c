@@ -67,7 +67,7 @@ static unsigned port_of(const struct ike_child_view *v)
 static void brief_half(struct re_xml *xml, const struct ike_child_view *v, bool inbound)
 {
     re_xml_open(xml, "ipsec-security-associations");
-    re_xml_leaf(xml, "sa-direction", inbound ? "<" : ">");
+    re_xml_leaf(xml, "sa-direction", inbound ? "inbound" : "outbound");
     re_xml_leaf(xml, "sa-tunnel-index", "%u", v->tunnel);
     re_xml_leaf(xml, "sa-spi", "0x%08x", inbound ? v->spi_in : v->spi_out);
     re_xml_leaf(xml, "sa-aux-spi", "0");
