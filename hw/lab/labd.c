@@ -237,11 +237,11 @@ int main(int argc, char **argv)
     labd_text(b, ok ? "lab" : "reason", ok ? labd->file->name : error->message);
     server_event(labd->server, ok ? "LAB_UP" : "LAB_FAILED", labd_object_end(b));
     if (ok) {
-        g_main_loop_run(labd->loop);
+        labd_check_online(labd); /* a lab of hosts alone is online at once */
     } else {
         labd_quit(labd);
-        g_main_loop_run(labd->loop);
     }
+    g_main_loop_run(labd->loop);
     while (labd->quitting->len) {
         server_return(g_ptr_array_steal_index(labd->quitting, 0), NULL);
     }
