@@ -1,0 +1,2 @@
+# fabric: who is attached to whom, planes
+lib-box-src += hw/fabric/attach.c
