@@ -211,7 +211,8 @@ void bus_router_remove(struct bus_router *router, uint16_t address);
 /* The router's own connection, for the process it lives in. */
 struct bus_conn *bus_router_conn(struct bus_router *router);
 
-/* The router also publishes role-state for every port with a full mask, as it comes and goes. */
+/* The router also publishes role-state for every port with a full mask: up with its first frame
+ * (the process runs and speaks), down when it goes. */
 struct bus_router_counters {
     uint64_t dropped;    /* queue full or nobody there */
     uint64_t forged;     /* source does not belong to the port */

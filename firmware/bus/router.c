@@ -37,6 +37,7 @@ struct router_port {
     struct bus_port *port;
     uint16_t address;
     uint16_t mask;
+    bool heard;            /* it has spoken: its role is up */
 };
 
 struct call {
@@ -246,7 +247,9 @@ static void publish(struct bus_router *router, const struct bus_header *h,
         struct router_port *p = NULL;
 
         for (unsigned i = 0; i < types->len && !p; i++) {
-            if (g_array_index(types, uint16_t, i) == h->type && address != h->source) {
+            /* Nobody hears himself, but the router's process hears the router. */
+            if (g_array_index(types, uint16_t, i) == h->type &&
+                (address != h->source || address == BUS_ROUTER)) {
                 p = port_of(router, address);
             }
         }
@@ -394,6 +397,10 @@ static void router_frame(struct bus_port *port, const uint8_t *data, size_t len,
     if (!p->mask) {
         g_hash_table_remove(router->down, GUINT_TO_POINTER(h.source)); /* it lives again */
     }
+    if (!p->heard && p->mask == 0xffff) {
+        p->heard = true;
+        publish_role(router, p->address, true);
+    }
     const struct bus_type *type = bus_type_find(h.type);
     if (!type || type->kind != h.kind) {
         router->counters.malformed++;
@@ -537,9 +544,6 @@ void bus_router_add(struct bus_router *router, int fd, uint16_t address, uint16_
     p->mask = mask;
     p->port = bus_port_new(fd, &handler, p);
     g_ptr_array_add(router->ports, p);
-    if (mask == 0xffff) {
-        publish_role(router, address, true);
-    }
 }
 
 void bus_router_remove(struct bus_router *router, uint16_t address)
@@ -550,8 +554,8 @@ void bus_router_remove(struct bus_router *router, uint16_t address)
         struct router_port *p = router->ports->pdata[i];
 
         if (p->mask && p->address == address) {
+            role = role || p->heard;
             g_ptr_array_remove_index(router->ports, i);
-            role = true;
         }
     }
     if (!role && address >> 8 != BUS_SLOT_RE0) {
