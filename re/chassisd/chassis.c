@@ -64,7 +64,7 @@ bool chassis_slot(struct chassis *chassis, const struct bus_hw_slot_state *state
 {
     struct bus_hw_slot_state *known = chassis->slots[state->slot];
 
-    /* Events are retained by kind and slot: a replay may bring the card that left long ago. */
+    /* A replay may bring what is older than what came since. */
     if (known && known->since_ns > state->since_ns) {
         return false;
     }

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_arp.h>
+#include <arpa/inet.h>
 #include <net/ethernet.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -42,9 +43,10 @@ static const char config[] =
 static pid_t ifd;
 static struct bus_router *router;
 static struct bus_conn *mgd, *world, *hwd;
-static struct fabric *fabric;
-static struct fabric_lane *lane;
-static bool attached_there, applied;
+static struct fabric *fabrics[2]; /* by slot: services card, I/O card */
+static struct fabric_lane *lane;  /* of the I/O card */
+static unsigned attached_there;   /* bit per slot */
+static bool applied;
 static struct bus_ifl_state port, tunnel;
 static struct bus_neighbour_state neighbour;
 static struct bus_route_state route;
@@ -120,20 +122,26 @@ static void hwd_message(struct bus_conn *conn, const struct bus_header *header, 
 {
     if (header->type == BUS_BOARD_OUTBOX) {
         const struct bus_board_outbox *m = msg;
-        struct bus_fabric_attach attach = {.index = IOC_SLOT,
-                                           .slot = IOC_SLOT,
-                                           .generation = 1,
-                                           .lanes = 1,
-                                           .bytes = fabric_outbox_bytes(fabric)};
-        int ours[2] = {fabric_outbox_fd(fabric), fabric_doorbell_fd(fabric, 0)};
 
         cr_assert_eq(n_fds, 2);
         cr_assert(fabric_outbox_check(fds[0], m->bytes, NULL));
-        cr_assert(fabric_attach(fabric, RE_INDEX, 1, fds[0], m->bytes, fds + 1, m->lanes, NULL));
-        fds[0] = fds[1] = -1;
-        bus_send_fds(hwd, BUS_RE(BUS_ROLE_IFD), BUS_FABRIC_ATTACH, &attach, ours, 2);
+        for (uint8_t slot = 0; slot < 2; slot++) {
+            struct bus_fabric_attach attach = {.index = slot,
+                                               .slot = slot,
+                                               .generation = 1,
+                                               .lanes = 1,
+                                               .bytes = fabric_outbox_bytes(fabrics[slot])};
+            int ours[2] = {fabric_outbox_fd(fabrics[slot]), fabric_doorbell_fd(fabrics[slot], 0)};
+            int doorbell = dup(fds[1]);
+
+            cr_assert(fabric_attach(fabrics[slot], RE_INDEX, 1, dup(fds[0]), m->bytes, &doorbell,
+                                    m->lanes, NULL));
+            bus_send_fds(hwd, BUS_RE(BUS_ROLE_IFD), BUS_FABRIC_ATTACH, &attach, ours, 2);
+        }
     } else if (header->type == BUS_FABRIC_ACK) {
-        attached_there = ((const struct bus_fabric_ack *)msg)->attached;
+        const struct bus_fabric_ack *ack = msg;
+
+        attached_there |= ack->attached ? 1u << ack->index : 0;
     }
 }
 
@@ -144,10 +152,10 @@ static void closed(struct bus_conn *conn, void *data)
 /* ------------------------------------------------------------------ the card */
 
 /* IPv6 must never leave; everything else is kept for the test to see. */
-static void card_turn(void)
+static void card_turn(struct fabric_lane *own)
 {
     struct fabric_packet packets[FABRIC_BURST];
-    unsigned n = fabric_lane_receive(lane, packets, FABRIC_BURST);
+    unsigned n = fabric_lane_receive(own, packets, FABRIC_BURST);
 
     for (unsigned i = 0; i < n; i++) {
         const struct fabric_packet *p = &packets[i];
@@ -158,8 +166,8 @@ static void card_turn(void)
         cr_assert_not(p->cell.flags & FABRIC_FLAG_L2 && frame[12] == 0x86 && frame[13] == 0xdd,
                       "the RE spoke IPv6");
     }
-    fabric_lane_release(lane);
-    fabric_lane_wait(lane, NULL, NULL, 0, FW_MS);
+    fabric_lane_release(own);
+    fabric_lane_wait(own, NULL, NULL, 0, FW_MS);
 }
 
 static bool wait_for(bool (*condition)(void))
@@ -169,7 +177,8 @@ static bool wait_for(bool (*condition)(void))
     while (!condition() && fw_clock_ns() < until) {
         while (g_main_context_iteration(NULL, FALSE)) {
         }
-        card_turn();
+        card_turn(fabric_lane(fabrics[SPC_SLOT], 0));
+        card_turn(lane);
     }
     return condition();
 }
@@ -193,8 +202,9 @@ static void card_send(uint8_t flags, uint16_t ifl, const void *bytes, size_t len
 
 static bool is_up(void)
 {
-    return applied && attached_there && fabric_attached(fabric, RE_INDEX) && port.up &&
-           tunnel.ifl != 0;
+    return applied && attached_there == 3 && port.up && tunnel.ifl != 0 &&
+           fabric_attached(fabrics[SPC_SLOT], RE_INDEX) &&
+           fabric_attached(fabrics[IOC_SLOT], RE_INDEX);
 }
 
 static struct bus_conn *conn_to_router(uint16_t address, const struct bus_handler *handler)
@@ -234,7 +244,6 @@ static void cards_announce(void)
                                 .online = true,
                                 .index = IOC_SLOT,
                                 .lanes = 1};
-    /* The services card is played by the same endpoint's ring: only its number matters. */
     struct bus_fpc_state spc = {
         .slot = SPC_SLOT, .kind = BUS_BOARD_KIND_SPC, .online = true, .central_point = true};
 
@@ -249,11 +258,9 @@ static void begin(void)
     static const struct bus_handler world_handler = {world_message, closed};
     static const struct bus_handler hwd_handler = {hwd_message, closed};
     static const uint16_t types[] = {BUS_IFL_STATE, BUS_NEIGHBOUR_STATE, BUS_ROUTE_STATE, 0};
-    struct fabric_config own = {.index = IOC_SLOT,
-                                .endpoints = ENDPOINTS,
-                                .lanes = 1,
-                                .small_buffers = 256,
-                                .large_buffers = 8};
+    static const uint16_t mgd_types[] = {BUS_ROLE_STATE, 0};
+    struct fabric_config own = {
+        .endpoints = ENDPOINTS, .lanes = 1, .small_buffers = 256, .large_buffers = 8};
     struct bus_board_start start = {.node = "bench",
                                     .index = RE_INDEX,
                                     .endpoints = ENDPOINTS,
@@ -272,9 +279,12 @@ static void begin(void)
     mgd = conn_to_router(BUS_RE(BUS_ROLE_MGD), &mgd_handler);
     world = conn_to_router(BUS_RE(BUS_ROLE_CHASSISD), &world_handler);
     bus_subscribe(world, types);
-    fabric = fabric_new(&own, NULL);
-    cr_assert_not_null(fabric);
-    lane = fabric_lane(fabric, 0);
+    bus_subscribe(mgd, mgd_types); /* a role is up once it has spoken */
+    for (own.index = 0; own.index < 2; own.index++) {
+        fabrics[own.index] = fabric_new(&own, NULL);
+        cr_assert_not_null(fabrics[own.index]);
+    }
+    lane = fabric_lane(fabrics[IOC_SLOT], 0);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, bus), 0);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, supervision), 0);
     spawn(bus[1], supervision[1]);
@@ -284,8 +294,8 @@ static void begin(void)
     hwd = bus_conn_new(supervision[0], BUS_HWD, &hwd_handler, NULL);
     bus_send(hwd, BUS_RE(BUS_ROLE_IFD), BUS_BOARD_START, &start);
     cards_announce();
-    cr_assert(wait_for(is_up), "attached %d %d, port up %d, st0 %u", attached_there,
-              fabric_attached(fabric, RE_INDEX), port.up, tunnel.ifl);
+    cr_assert(wait_for(is_up), "attached %x, port up %d, st0 %u", attached_there, port.up,
+              tunnel.ifl);
 }
 
 static void end(void)
@@ -424,4 +434,29 @@ Test(ifd, tunnel_state_reaches_st0, .init = begin, .fini = end)
     cr_assert_eq(route.ifl, tunnel.ifl);
     bus_send(world, BUS_SUBSCRIBERS, BUS_TUNNEL_INTERFACE_STATE, &state);
     cr_assert(wait_for(st0_up));
+}
+
+static bool datagram_seen(void)
+{
+    return frame_len >= 20 && cell.type == FABRIC_CELL_HOST_OUT;
+}
+
+Test(ifd, what_the_box_sends_into_st0_goes_to_the_central_point, .init = begin, .fini = end)
+{
+    struct bus_tunnel_interface_state state = {.tunnel = 500001, .ifl = tunnel.ifl, .up = true};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    bus_send(world, BUS_SUBSCRIBERS, BUS_TUNNEL_INTERFACE_STATE, &state);
+    cr_assert(wait_for(st0_up));
+    frame_len = 0;
+    to.sin_addr.s_addr = htonl(0x0a020207); /* behind the static route by st0.0 */
+    cr_assert_eq(sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof to), 1);
+    cr_assert(wait_for(datagram_seen), "nothing came");
+    cr_assert_eq(cell.out_ifl, tunnel.ifl);
+    cr_assert_eq(cell.flags & FABRIC_FLAG_L2, 0);
+    cr_assert_eq(frame[0] >> 4, 4);
+    cr_assert_eq(frame[19], 7);
+    cr_assert_eq(frame[15], 1, "the source is st0's address");
+    close(fd);
 }
