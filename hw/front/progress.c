@@ -84,16 +84,22 @@ static void show(struct progress *progress, const char *node, const char *where,
 static void show_slot(struct progress *progress, const char *node, JsonObject *data)
 {
     const char *stage = front_json_text(data, "stage");
-    const char *state = *stage ? stage : front_json_text(data, "state");
+    const char *state = front_json_text(data, "state");
     const char *reason = front_json_text(data, "reason-text");
+    const char *detail = front_json_text(data, "detail");
+    bool final = strcmp(state, "online") == 0 || strcmp(state, "offline") == 0 || !*stage;
     g_autofree char *where = position_text(front_json_number(data, "slot"));
     g_autofree char *text = NULL;
 
     if (strcmp(state, "empty") == 0) {
         return;
     }
-    text = strcmp(state, "offline") == 0 && *reason ? g_strdup_printf("%s (%s)", state, reason)
-                                                    : g_strdup(state);
+    if (final) {
+        text = strcmp(state, "offline") == 0 && *reason ? g_strdup_printf("%s (%s)", state, reason)
+                                                        : g_strdup(state);
+    } else {
+        text = *detail ? g_strdup_printf("%-12s %s", stage, detail) : g_strdup(stage);
+    }
     show(progress, node, where, front_json_text(data, "card"), text);
 }
 
@@ -141,6 +147,14 @@ void progress_event(const char *name, JsonObject *data, void *user)
             progress->failure = g_strdup_printf("node %s went off while it booted: %s", node,
                                                 reason);
         }
+    } else if (strcmp(name, "DAEMON_STATE") == 0) {
+        if (front_json_number(data, "restarts") > 0) {
+            show(progress, node, front_json_text(data, "daemon"), "",
+                 front_json_text(data, "state"));
+        }
+    } else if (strcmp(name, "FABRIC_FAULT") == 0) {
+        show(progress, node, front_json_text(data, "name"), front_json_text(data, "card"),
+             front_json_text(data, "reason-text"));
     } else if (json_object_has_member(data, "slot")) {
         show_slot(progress, node, data);
     }
