@@ -12,3 +12,17 @@ ike-exchange-src := tests/exchange/world.c tests/exchange/setup_test.c \
     tests/exchange/child_test.c
 ike-exchange-use := ike fwcrypto firmware
 ike-exchange-pkg := glib crypto
+
+fuzzers += ike_payloads ike_datagram ike_sealed ike_record
+ike_payloads-src := tests/fuzz/ike_payloads.c
+ike_payloads-use := ike fwcrypto firmware
+ike_payloads-pkg := glib crypto
+ike_datagram-src := tests/fuzz/ike_datagram.c tests/exchange/world.c
+ike_datagram-use := ike fwcrypto firmware
+ike_datagram-pkg := glib crypto
+ike_sealed-src := tests/fuzz/ike_sealed.c tests/exchange/world.c
+ike_sealed-use := ike fwcrypto firmware
+ike_sealed-pkg := glib crypto
+ike_record-src := tests/fuzz/ike_record.c tests/exchange/world.c
+ike_record-use := ike fwcrypto firmware
+ike_record-pkg := glib crypto
