@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "firmware/core/mac.h"
 #include "hw/supervise/internal.h"
 
 #define SMALL_BUFFERS 8192u /* 2 KiB each, when the catalogue names no number; untouched ones cost */
@@ -24,7 +25,8 @@ static unsigned ports_fill(struct hw_supervised *s, struct bus_board_start *star
         desc->pic = port->pic;
         desc->port = port->port;
         desc->kind = (uint8_t)port->kind;
-        hw_chassis_port_mac(node->chassis, port->name, desc->mac);
+        /* As ifd derives it on the Routing Engine. */
+        fw_mac_port(start->node, start->slot, port->pic, port->port, desc->mac);
         g_strlcpy(desc->name, port->name, sizeof desc->name);
         fds[n_fds++] = port->fd;
         start->n_ports++;

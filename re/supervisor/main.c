@@ -140,18 +140,23 @@ static void supervision(struct board *board, const struct bus_header *header, co
 
 #define FPC_SLOTS 0x80
 
-/* A card that lost its power or started anew has no subscriptions and answers no old call. */
+/* A card that lost its power has no subscriptions and answers no old call. Said once: the card may
+ * have started anew, and subscribed, before the news of its new life comes. */
 static void slot_changed(const struct bus_hw_slot_state *m)
 {
-    static uint32_t generations[FPC_SLOTS];
+    static uint32_t pids[FPC_SLOTS], generations[FPC_SLOTS];
+    bool lived, other;
 
     if (m->slot >= FPC_SLOTS) {
         return;
     }
-    if (m->pid == 0 || (generations[m->slot] && generations[m->slot] != m->generation)) {
+    lived = pids[m->slot] != 0;
+    other = m->pid == 0 || generations[m->slot] != m->generation;
+    pids[m->slot] = m->pid;
+    generations[m->slot] = m->generation;
+    if (lived && other) {
         bus_router_remove(re.router, BUS_ADDRESS(m->slot, BUS_ROLE_BOARD));
     }
-    generations[m->slot] = m->generation;
 }
 
 static void router_message(struct bus_conn *conn, const struct bus_header *header, const void *msg,
