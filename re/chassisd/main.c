@@ -185,15 +185,11 @@ static void request_answered(struct bus_conn *conn, const struct bus_header *hea
                              const void *msg, const GError *error, void *data)
 {
     struct request *request = data;
-    g_autoptr(GError) refusal = NULL;
     struct re_xml *xml;
 
     (void)conn;
     if (error) {
         re_rpc_finish(request->token, NULL, error);
-    } else if (header->type == BUS_ERROR) {
-        fw_fail(&refusal, FW_ERROR_INVALID, "%s", ((const struct bus_error *)msg)->text);
-        re_rpc_finish(request->token, NULL, refusal);
     } else {
         xml = re_xml_new();
         re_xml_open(xml, "chassis-fpc-state");

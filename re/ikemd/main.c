@@ -10,6 +10,7 @@
 
 #include "firmware/bus/bus.h"
 #include "firmware/core/clock.h"
+#include "firmware/core/error.h"
 #include "firmware/core/log.h"
 #include "firmware/core/rng.h"
 #include "firmware/core/timer.h"
@@ -17,17 +18,41 @@
 #include "re/ikemd/vpn.h"
 #include "re/shell/shell.h"
 
-#define RETRY_NS FW_SEC /* between attempts to reach iked */
+#define RETRY_NS      FW_SEC /* between attempts to reach iked */
+#define IN_FLIGHT_MAX 64     /* calls iked has not answered: thousands of tunnels fit no queue */
+
+struct outgoing {
+    const struct bus_type *type;
+    void *msg; /* wiped when freed */
+};
 
 struct ikemd {
     struct bus_conn *bus;
     struct tunnels *tunnels;
     struct fw_timer *retry;
+    GQueue *outgoing; /* struct outgoing, behind those in flight */
+    unsigned in_flight;
     bool in_step;        /* iked was told everything and answered so far */
     uint32_t generation; /* of the full telling */
 };
 
 static struct ikemd ikemd;
+
+static void outgoing_free(gpointer data)
+{
+    struct outgoing *next = data;
+
+    bus_wipe(next->type->body, next->msg);
+    g_free(next->msg);
+    g_free(next);
+}
+
+static void outgoing_clear(struct ikemd *self)
+{
+    g_queue_clear_full(self->outgoing, outgoing_free);
+    bus_cancel(self->bus, self);
+    self->in_flight = 0;
+}
 
 static void sync_start(void *data)
 {
@@ -35,11 +60,14 @@ static void sync_start(void *data)
 
     if (tunnels_configured(self->tunnels)) {
         fw_timer_cancel(self->retry);
+        outgoing_clear(self);
         self->in_step = true;
         self->generation++;
         tunnels_sync(self->tunnels);
     }
 }
+
+static void outgoing_send(struct ikemd *self);
 
 static void iked_answered(struct bus_conn *conn, const struct bus_header *header, const void *msg,
                           const GError *error, void *data)
@@ -47,25 +75,43 @@ static void iked_answered(struct bus_conn *conn, const struct bus_header *header
     struct ikemd *self = data;
 
     (void)conn;
-    if (error) {
+    self->in_flight--;
+    if (error && g_error_matches(error, FW_ERROR, FW_ERROR_INVALID)) {
+        fw_warning("iked refused: %s", error->message);
+    } else if (error) {
         fw_debug("iked did not answer: %s", error->message);
-    } else if (header && header->type == BUS_ERROR) {
-        fw_warning("iked refused: %s", ((const struct bus_error *)msg)->text);
-        return;
-    } else {
-        return;
-    }
-    if (self->in_step) {
+        outgoing_clear(self);
         self->in_step = false;
         fw_timer_arm(self->retry, RETRY_NS);
+        return;
+    }
+    outgoing_send(self);
+}
+
+static void outgoing_send(struct ikemd *self)
+{
+    while (self->in_flight < IN_FLIGHT_MAX && !g_queue_is_empty(self->outgoing)) {
+        struct outgoing *next = g_queue_pop_head(self->outgoing);
+
+        self->in_flight++;
+        bus_call(self->bus, BUS_RE(BUS_ROLE_IKED), next->type->number, next->msg, 0, iked_answered,
+                 self);
+        outgoing_free(next);
     }
 }
 
 static void iked_call(struct ikemd *self, uint16_t type, const void *msg)
 {
-    if (self->in_step) {
-        bus_call(self->bus, BUS_RE(BUS_ROLE_IKED), type, msg, 0, iked_answered, self);
+    struct outgoing *next;
+
+    if (!self->in_step) {
+        return; /* it will be told everything */
     }
+    next = g_new0(struct outgoing, 1);
+    next->type = bus_type_find(type);
+    next->msg = g_memdup2(msg, next->type->body->size);
+    g_queue_push_tail(self->outgoing, next);
+    outgoing_send(self);
 }
 
 static void out_gateway(const struct bus_ike_gateway *gateway, void *data)
@@ -75,9 +121,9 @@ static void out_gateway(const struct bus_ike_gateway *gateway, void *data)
 
 static void out_tunnel(const struct bus_ike_tunnel *tunnel, void *data)
 {
-    fw_info("vpn %s: tunnel %u anchored at fpc %u pic %u thread %u (anchor %u)%s", tunnel->vpn,
-            tunnel->tunnel, tunnel->slot, tunnel->spu, tunnel->thread, tunnel->anchor,
-            tunnel->gone ? ", removed" : "");
+    fw_debug("vpn %s: tunnel %u anchored at fpc %u pic %u thread %u (anchor %u)%s", tunnel->vpn,
+             tunnel->tunnel, tunnel->slot, tunnel->spu, tunnel->thread, tunnel->anchor,
+             tunnel->gone ? ", removed" : "");
     iked_call(data, BUS_IKE_TUNNEL, tunnel);
 }
 
@@ -108,6 +154,7 @@ static bool start(struct bus_conn *bus, void *data, GError **error)
     (void)error;
     self->bus = bus;
     self->tunnels = tunnels_new(&out, fw_rng_model_below);
+    self->outgoing = g_queue_new();
     self->retry = fw_timer_new(sync_start, self);
     return true;
 }
@@ -176,6 +223,8 @@ static void stop(void *data)
     struct ikemd *self = data;
 
     fw_timer_free(self->retry);
+    outgoing_clear(self);
+    g_queue_free(self->outgoing);
     tunnels_free(self->tunnels);
 }
 
