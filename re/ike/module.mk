@@ -9,7 +9,7 @@ lib-ike-pkg := glib crypto
 
 exchange-tests += ike-exchange
 ike-exchange-src := tests/exchange/world.c tests/exchange/setup_test.c \
-    tests/exchange/child_test.c
+    tests/exchange/child_test.c tests/exchange/hostile_test.c
 ike-exchange-use := ike fwcrypto firmware
 ike-exchange-pkg := glib crypto
 

@@ -75,6 +75,12 @@ static GByteArray *get_array(struct fw_cursor *c)
     return p && n ? g_byte_array_append(g_byte_array_new(), p, (guint)n) : NULL;
 }
 
+/* A cipher, with integrity where it has none of its own. */
+static bool protects(enum fw_enc enc, enum fw_integ integ)
+{
+    return enc != FW_ENC_NONE && (fw_enc_row(enc)->aead || integ != FW_INTEG_NONE);
+}
+
 static void put_esp(struct fw_emit *e, const struct ike_esp_suite *s)
 {
     fw_emit_u8(e, (uint8_t)s->enc);
@@ -91,7 +97,8 @@ static void get_esp(struct fw_cursor *c, struct ike_esp_suite *s)
     s->esn = fw_cursor_u8(c);
     s->enc = enc < FW_ENC_COUNT ? (enum fw_enc)enc : FW_ENC_NONE;
     s->integ = integ < FW_INTEG_COUNT ? (enum fw_integ)integ : FW_INTEG_NONE;
-    c->failed = c->failed || enc >= FW_ENC_COUNT || integ >= FW_INTEG_COUNT;
+    c->failed = c->failed || enc >= FW_ENC_COUNT || integ >= FW_INTEG_COUNT ||
+                !protects(s->enc, s->integ);
 }
 
 static void put_suite(struct fw_emit *e, const struct ike_suite *s)
@@ -110,7 +117,8 @@ static void get_suite(struct fw_cursor *c, struct ike_suite *s)
     s->enc = enc < FW_ENC_COUNT ? (enum fw_enc)enc : FW_ENC_NONE;
     s->integ = integ < FW_INTEG_COUNT ? (enum fw_integ)integ : FW_INTEG_NONE;
     s->prf = prf < FW_PRF_COUNT ? (enum fw_prf)prf : FW_PRF_NONE;
-    c->failed = c->failed || enc >= FW_ENC_COUNT || integ >= FW_INTEG_COUNT || prf >= FW_PRF_COUNT;
+    c->failed = c->failed || enc >= FW_ENC_COUNT || integ >= FW_INTEG_COUNT ||
+                prf >= FW_PRF_COUNT || s->prf == FW_PRF_NONE || !protects(s->enc, s->integ);
 }
 
 static void put_place(struct fw_emit *e, const struct ike_placement *p)
