@@ -20,9 +20,8 @@
 #include "firmware/core/error.h"
 #include "firmware/fabric/state.h"
 
-#define CELL_BEFORE (sizeof(struct fabric_cell) + FABRIC_HEADROOM)
 _Static_assert(FABRIC_SMALL_BYTES % FABRIC_LINE == 0 && FABRIC_LARGE_BYTES % FABRIC_LINE == 0 &&
-                   CELL_BEFORE % FABRIC_LINE == 0,
+                   FABRIC_HEADROOM % FABRIC_LINE == 0,
                "payloads begin on a cache line");
 
 /* ---- lane's side ---- */
@@ -69,18 +68,17 @@ static void lane_learn(struct fabric_lane *lane, struct fabric_peer *peer)
         struct fabric_in *in = &lp->in[l];
         uint32_t mine = fabric_geometry_ring(own, peer->index, l, lane->number);
         uint32_t theirs = fabric_geometry_ring(other, own->index, lane->number, l);
-        const size_t ring_bytes = FABRIC_RING * sizeof(struct fabric_descriptor);
+        const size_t ring_bytes = FABRIC_RING * sizeof(struct fabric_cell);
 
         in->peer = peer;
-        in->ring = (const struct fabric_descriptor *)(peer->base + other->rings +
-                                                      theirs * ring_bytes);
+        in->ring = (const struct fabric_cell *)(peer->base + other->rings + theirs * ring_bytes);
         in->head_word = (const struct fabric_word *)(peer->base + other->heads) + theirs;
         in->tail_word = (struct fabric_word *)(base + own->tails) + mine;
         in->tail = (uint32_t)__atomic_load_n(&in->head_word->value, __ATOMIC_ACQUIRE);
         in->taken = 0;
         __atomic_store_n(&in->tail_word->value, FABRIC_TAIL_VALID | in->tail, __ATOMIC_RELEASE);
 
-        out->ring = (struct fabric_descriptor *)(base + own->rings + mine * ring_bytes);
+        out->ring = (struct fabric_cell *)(base + own->rings + mine * ring_bytes);
         out->head_word = (struct fabric_word *)(base + own->heads) + mine;
         out->tail_word = (const struct fabric_word *)(peer->base + other->tails) + theirs;
         out->sleep_word = (const struct fabric_word *)(peer->base + fabric_geometry_sleep(l));

@@ -23,8 +23,9 @@ struct fabric_datagrams {
     struct fabric_peer *peer;        /* of what is queued */
     unsigned n, lost;
     uint32_t buffers[FABRIC_BURST];
+    struct fabric_cell headers[FABRIC_BURST];
     struct mmsghdr out[FABRIC_BURST];
-    struct iovec out_iov[FABRIC_BURST];
+    struct iovec out_iov[FABRIC_BURST][2];
     struct mmsghdr in[FABRIC_BURST];
     struct iovec in_iov[FABRIC_BURST];
     uint8_t *slots;                  /* FABRIC_BURST of SLOT_BYTES */
@@ -35,8 +36,8 @@ struct fabric_datagrams *fabric_datagrams_new(void)
     struct fabric_datagrams *d = g_new0(struct fabric_datagrams, 1);
 
     for (unsigned i = 0; i < FABRIC_BURST; i++) {
-        d->out[i].msg_hdr.msg_iov = &d->out_iov[i];
-        d->out[i].msg_hdr.msg_iovlen = 1;
+        d->out[i].msg_hdr.msg_iov = d->out_iov[i];
+        d->out[i].msg_hdr.msg_iovlen = 2;
         d->in[i].msg_hdr.msg_iov = &d->in_iov[i];
         d->in[i].msg_hdr.msg_iovlen = 1;
     }
@@ -82,19 +83,24 @@ static void datagrams_send(struct fabric_lane *lane)
     d->peer = NULL;
 }
 
-void fabric_datagram_queue(struct fabric_lane *lane, struct fabric_peer *peer, uint8_t *cell,
-                           uint32_t bytes, uint32_t buffer)
+uint8_t *fabric_datagram_queue(struct fabric_lane *lane, struct fabric_peer *peer,
+                               const struct fabric_packet *packet)
 {
     struct fabric_datagrams *d = lane->datagrams;
+    struct fabric_cell *header;
 
     if (d->n == FABRIC_BURST || (d->n > 0 && d->peer != peer)) {
         datagrams_send(lane);
     }
+    header = &d->headers[d->n];
+    *header = packet->cell;
+    memset(header->reserved, 0, sizeof(header->reserved));
     d->peer = peer;
-    d->out_iov[d->n].iov_base = cell;
-    d->out_iov[d->n].iov_len = bytes;
-    d->buffers[d->n] = buffer;
+    d->out_iov[d->n][0] = (struct iovec){header, sizeof(*header)};
+    d->out_iov[d->n][1] = (struct iovec){packet->room, packet->cell.length};
+    d->buffers[d->n] = packet->buffer;
     d->n++;
+    return (uint8_t *)header;
 }
 
 unsigned fabric_datagram_flush(struct fabric_lane *lane)

@@ -1,7 +1,7 @@
 /*
  * fabric - cells between boards.
  *
- * A board owns one outbox (a sealed memfd): descriptor rings for every
+ * A board owns one outbox (a sealed memfd): rings of cell headers for every
  * (destination endpoint, destination lane, own lane), its packet buffers, and
  * its own consumer indices. It maps its own outbox read-write and everybody
  * else's read-only, so every shared word has exactly one writer. Lanes are the
@@ -35,9 +35,9 @@
 
 #define FABRIC_LANES_MAX     4
 #define FABRIC_ENDPOINTS_MAX 24
-#define FABRIC_RING          256   /* descriptors per lane pair */
+#define FABRIC_RING          512   /* cells under way per lane pair */
 #define FABRIC_BURST         64
-#define FABRIC_SMALL_BYTES   2048  /* whole buffer: header, headroom, payload */
+#define FABRIC_SMALL_BYTES   2048  /* whole buffer: headroom, payload */
 #define FABRIC_LARGE_BYTES   (64u * 1024 + 1024)
 #define FABRIC_HEADROOM      128   /* before the payload, for outer headers */
 #define FABRIC_PLANES_MAX    8
@@ -91,7 +91,7 @@ struct fabric_cell {           /* 64 bytes, host byte order, compile-time checke
     uint32_t generation;       /* of the anchor or session table entry used */
     uint64_t session;
     uint32_t trace;
-    uint32_t reserved[3];
+    uint32_t reserved[3];      /* the fabric's own */
 };
 #define FABRIC_CELL_VERSION 1
 _Static_assert(sizeof(struct fabric_cell) == 64, "the cell header is 64 bytes");
@@ -181,10 +181,10 @@ void fabric_lane_free(struct fabric_lane *lane, struct fabric_packet *packet);
  * (spu, thread) for cells to flow threads and the central point (PACKET, FIRST, FLOW, ENCRYPT,
  * DECRYPT, HOST_OUT, CP_NOTE), hash % lanes for the others. version, source and plane are filled in
  * and hops counted (except by the gateway, which is endpoint `endpoints` - 1 and passes cells of
- * others on as they are). room may have been moved within the buffer; what lies up to 64 bytes
- * before it is overwritten with the header. Returns how many were sent; the others were dropped,
- * counted and their buffers freed (room is NULL afterwards in every packet; packets with room NULL
- * are skipped). Rings the doorbells of sleepers once per burst. */
+ * others on as they are). room may have been moved within the buffer, forwards or back into the
+ * headroom. Returns how many were sent; the others were dropped, counted and their buffers freed
+ * (room is NULL afterwards in every packet; packets with room NULL are skipped). Rings the
+ * doorbells of sleepers once per burst. */
 unsigned fabric_lane_send(struct fabric_lane *lane, struct fabric_packet *packets, unsigned n);
 /* Up to max (<= FABRIC_BURST) received packets, from all peers in turn; nothing waits. */
 unsigned fabric_lane_receive(struct fabric_lane *lane, struct fabric_packet *ret, unsigned max);

@@ -1,7 +1,7 @@
 /*
  * lane - buffers and bursts of cells, the packet path of the fabric.
  *
- * Sending writes header and descriptor into own memory and publishes each
+ * Sending writes the header into a ring of own memory and publishes each
  * touched ring once per burst; one full fence, then the doorbells of lanes
  * that sleep. Buffers come back when the consumer's tail has passed them:
  * looked at only when a ring is nearly full or a pool is empty, so the newest
@@ -9,12 +9,13 @@
  * from a rising index last, which keeps the touched memory of an idle board
  * small.
  *
- * Receiving copies descriptor and header before looking at them. Whatever is
- * wrong costs the sender its attachment here (fabric_peer_fault).
+ * Receiving copies a header before looking at it. Whatever is wrong costs the
+ * sender its attachment here (fabric_peer_fault).
  *
  * Limits: FABRIC_RING cells under way per lane pair, less when the pool is
  * small, so that one stuck peer cannot hold all buffers. Lane's thread only.
  */
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,12 +24,12 @@
 /* What was read from shared memory must not be read again. */
 #define COPIED() __asm__ volatile("" ::: "memory")
 /* Buffers that alloc asks for in advance: the consumer's cache still has them. */
-#define AHEAD 8
-/* Descriptors likewise. */
-#define DESCRIPTORS_AHEAD 16
+#define AHEAD 16
+/* Ring slots likewise. */
+#define SLOTS_AHEAD 8
 /* Payloads begin at different cache sets; all at the same would not fit the first-level cache. */
 #define COLOURS 16u
-#define COLOUR_BYTES (2u * FABRIC_LINE)
+#define COLOUR_BYTES FABRIC_LINE
 
 /* Ask for a line in order to write it. */
 static inline void fetch_to_write(const void *line)
@@ -42,17 +43,27 @@ static inline void fetch_to_write(const void *line)
 
 /* ---- pools ---- */
 
+static inline uint8_t *buffer_start(const struct fabric_lane *lane, uint32_t buffer,
+                                    uint32_t *ret_size)
+{
+    if (buffer & FABRIC_BUFFER_LARGE) {
+        *ret_size = FABRIC_LARGE_BYTES;
+        return lane->pools[FABRIC_POOL_LARGE].base +
+               (size_t)(buffer & ~FABRIC_BUFFER_LARGE) * FABRIC_LARGE_BYTES;
+    }
+    *ret_size = FABRIC_SMALL_BYTES;
+    return lane->pools[FABRIC_POOL_SMALL].base + (size_t)buffer * FABRIC_SMALL_BYTES;
+}
+
 static inline bool pool_get(struct fabric_pool *pool, uint32_t *ret)
 {
     if (pool->n_free > 0) {
         *ret = pool->free[--pool->n_free];
         if (pool->n_free > AHEAD) {
             uint32_t m = pool->free[pool->n_free - AHEAD];
-            const uint8_t *next = pool->base + (size_t)m * pool->size +
-                                  FABRIC_HEADROOM + m % COLOURS * COLOUR_BYTES;
 
-            fetch_to_write(next);
-            fetch_to_write(next + FABRIC_LINE);
+            fetch_to_write(pool->base + (size_t)m * pool->size + FABRIC_HEADROOM +
+                           m % COLOURS * COLOUR_BYTES);
         }
         return true;
     }
@@ -76,7 +87,7 @@ static void out_reclaim(struct fabric_lane *lane, struct fabric_out *out, uint32
 {
     while (out->tail != tail) {
         if (out->tail == out->owed) {
-            fabric_pool_put(lane, out->ring[out->tail % FABRIC_RING].buffer);
+            fabric_pool_put(lane, out->ring[out->tail % FABRIC_RING].reserved[FABRIC_SLOT_BUFFER]);
             out->owed++;
         }
         out->tail++;
@@ -87,7 +98,7 @@ static void out_reclaim(struct fabric_lane *lane, struct fabric_out *out, uint32
 void fabric_out_take_back(struct fabric_lane *lane, struct fabric_out *out)
 {
     for (uint32_t i = out->owed; i != out->head; i++) {
-        __atomic_store_n(&out->ring[i % FABRIC_RING].bytes, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&out->ring[i % FABRIC_RING].version, 0, __ATOMIC_RELAXED);
     }
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* before the buffers are written again */
     out_reclaim(lane, out, out->head);
@@ -142,17 +153,12 @@ static void lane_reclaim(struct fabric_lane *lane)
 
 bool fabric_lane_alloc(struct fabric_lane *lane, uint32_t bytes, struct fabric_packet *ret)
 {
-    const uint32_t before = sizeof(struct fabric_cell) + FABRIC_HEADROOM;
-    unsigned which = FABRIC_POOL_SMALL;
-    struct fabric_pool *pool;
+    bool large = bytes > FABRIC_SMALL_BYTES - FABRIC_HEADROOM;
+    struct fabric_pool *pool = &lane->pools[large ? FABRIC_POOL_LARGE : FABRIC_POOL_SMALL];
+    uint32_t n, colour, size;
     uint8_t *start;
-    uint32_t n, colour;
 
-    if (bytes > FABRIC_SMALL_BYTES - before) {
-        which = FABRIC_POOL_LARGE;
-    }
-    pool = &lane->pools[which];
-    if (bytes > pool->size - before) {
+    if (bytes > FABRIC_LARGE_BYTES - FABRIC_HEADROOM) {
         fabric_count(&lane->counters.no_buffer, 1);
         return false;
     }
@@ -163,16 +169,16 @@ bool fabric_lane_alloc(struct fabric_lane *lane, uint32_t bytes, struct fabric_p
             return false;
         }
     }
-    start = pool->base + (size_t)n * pool->size;
-    memset(&ret->cell, 0, sizeof(ret->cell));
+    ret->buffer = large ? n | FABRIC_BUFFER_LARGE : n;
+    start = buffer_start(lane, ret->buffer, &size);
     colour = n % COLOURS * COLOUR_BYTES;
-    if (colour > pool->size - before - bytes) {
+    if (colour > size - FABRIC_HEADROOM - bytes) {
         colour = 0;
     }
-    ret->room = start + before + colour;
+    memset(&ret->cell, 0, sizeof(ret->cell));
+    ret->room = start + FABRIC_HEADROOM + colour;
     ret->data = ret->room;
-    ret->capacity = pool->size - before - colour;
-    ret->buffer = which == FABRIC_POOL_LARGE ? n | FABRIC_BUFFER_LARGE : n;
+    ret->capacity = size - FABRIC_HEADROOM - colour;
     ret->where = 0;
     return true;
 }
@@ -233,28 +239,21 @@ void fabric_lane_publish(struct fabric_lane *lane)
     lane->n_dirty = 0;
 }
 
-/* The header goes right before the payload; false when the packet is not inside its buffer. */
-static inline bool packet_place(struct fabric_lane *lane, const struct fabric_packet *p,
-                                uint8_t **ret_cell)
+/* False when the payload is not inside the packet's buffer. */
+static inline bool packet_inside(const struct fabric_lane *lane, const struct fabric_packet *p)
 {
-    const struct fabric_pool *pool =
-        &lane->pools[p->buffer & FABRIC_BUFFER_LARGE ? FABRIC_POOL_LARGE : FABRIC_POOL_SMALL];
-    const uint8_t *start = pool->base + (size_t)(p->buffer & ~FABRIC_BUFFER_LARGE) * pool->size;
-    size_t before = (size_t)(p->room - start);
+    uint32_t size;
+    size_t before = (size_t)(p->room - buffer_start(lane, p->buffer, &size));
 
-    if (before < sizeof(struct fabric_cell) || before > pool->size ||
-        p->cell.length > pool->size - before) {
-        return false;
-    }
-    *ret_cell = p->room - sizeof(struct fabric_cell);
-    return true;
+    return before <= size && p->cell.length <= size - before;
 }
 
-/* Put a cell into a ring; false: counted, and the buffer is still the caller's. */
-static inline bool out_put(struct fabric_lane *lane, struct fabric_lane_peer *lp,
-                           struct fabric_out *out, const struct fabric_packet *p, uint8_t *at)
+/* Put a cell into a ring; returns its header there, or NULL: counted, and the buffer is still the
+ * caller's. */
+static inline uint8_t *out_put(struct fabric_lane *lane, struct fabric_lane_peer *lp,
+                               struct fabric_out *out, const struct fabric_packet *p)
 {
-    struct fabric_descriptor *d;
+    struct fabric_cell *slot;
 
     if (!out->ready || out->head - out->tail + FABRIC_BURST >= lane->out_limit) {
         if (!out->dirty) {
@@ -266,52 +265,62 @@ static inline bool out_put(struct fabric_lane *lane, struct fabric_lane_peer *lp
         }
         if (!out->ready) {
             fabric_count(&lane->counters.detached, 1);
-            return false;
+            return NULL;
         }
         if (out->head - out->tail >= lane->out_limit) {
             fabric_count(&lane->counters.ring_full, 1);
-            return false;
+            return NULL;
         }
     }
-    memcpy(at, &p->cell, sizeof(p->cell));
-    d = &out->ring[out->head % FABRIC_RING];
-    d->offset = (uint32_t)(at - lane->fabric->base);
-    d->bytes = (uint32_t)sizeof(p->cell) + p->cell.length;
-    d->buffer = p->buffer;
-    d->zero = 0;
+    fetch_to_write(&out->ring[(out->head + SLOTS_AHEAD) % FABRIC_RING]);
+    slot = &out->ring[out->head % FABRIC_RING];
+    memcpy(slot, &p->cell, sizeof(*slot));
+    slot->reserved[FABRIC_SLOT_OFFSET] = (uint32_t)(p->room - lane->fabric->base);
+    slot->reserved[FABRIC_SLOT_BUFFER] = p->buffer;
     out->head++;
-    if (out->head % (FABRIC_LINE / sizeof(*d)) == 0) {
-        fetch_to_write(&out->ring[(out->head + DESCRIPTORS_AHEAD) % FABRIC_RING]);
-    }
     if (!out->dirty) {
         out->dirty = true;
         lane->dirty[lane->n_dirty++] = out;
     }
-    return true;
+    return (uint8_t *)slot;
 }
 
 void fabric_lane_pass(struct fabric_lane *lane, unsigned to, struct fabric_packet *packet)
 {
     struct fabric_lane_peer *self = &lane->peers[lane->fabric->config.index];
-    uint8_t *at;
 
-    if (!packet_place(lane, packet, &at) ||
-        !out_put(lane, self, &self->out[to], packet, at)) {
+    if (!packet_inside(lane, packet) || !out_put(lane, self, &self->out[to], packet)) {
         fabric_lane_free(lane, packet);
     }
 }
 
+/* The peer that takes cells for a destination, or NULL. */
+static inline struct fabric_lane_peer *lane_peer_for(struct fabric_lane *lane, uint8_t destination)
+{
+    const struct fabric *fabric = lane->fabric;
+    struct fabric_lane_peer *lp;
+
+    if (destination >= fabric->config.endpoints) {
+        return NULL;
+    }
+    lp = &lane->peers[__atomic_load_n(&fabric->via[destination], __ATOMIC_RELAXED)];
+    return lp->peer && !__atomic_load_n(&lp->peer->faulted, __ATOMIC_RELAXED) ? lp : NULL;
+}
+
 /* One cell into a ring or the datagram queue. True when it is on its way there; otherwise the
  * reason was counted and the buffer is still the caller's. */
-static inline bool packet_send(struct fabric_lane *lane, struct fabric_packet *p,
-                               uint64_t planes)
+static inline bool packet_send(struct fabric_lane *lane, struct fabric_lane_peer *lp,
+                               struct fabric_packet *p, uint64_t planes)
 {
-    struct fabric *fabric = lane->fabric;
-    struct fabric_cell *cell = &p->cell;
-    struct fabric_lane_peer *lp;
-    uint8_t *at, plane;
+    const struct fabric *fabric = lane->fabric;
+    const struct fabric_cell *cell = &p->cell;
+    uint8_t *at, plane = (uint8_t)(planes >> ((cell->hash & 15) * 4) & 15);
 
-    if (cell->destination >= fabric->config.endpoints || !packet_place(lane, p, &at)) {
+    if (!lp) {
+        fabric_count(&lane->counters.detached, 1);
+        return false;
+    }
+    if (!packet_inside(lane, p)) {
         fabric_count(&lane->counters.malformed, 1);
         return false;
     }
@@ -319,21 +328,19 @@ static inline bool packet_send(struct fabric_lane *lane, struct fabric_packet *p
         fabric_count(&lane->counters.hop_limit, 1);
         return false;
     }
-    lp = &lane->peers[__atomic_load_n(&fabric->via[cell->destination], __ATOMIC_RELAXED)];
-    if (!lp->peer || __atomic_load_n(&lp->peer->faulted, __ATOMIC_RELAXED)) {
-        fabric_count(&lane->counters.detached, 1);
-        return false;
-    }
-    plane = (uint8_t)(planes >> ((cell->hash & 15) * 4) & 15);
     if (plane >= FABRIC_PLANES_MAX && !fabric->gateway) {
         fabric_count(&lane->counters.plane_down, 1);
         return false;
     }
     if (lp->peer->datagram) {
-        memcpy(at, cell, sizeof(*cell));
-        fabric_datagram_queue(lane, lp->peer, at, sizeof(*cell) + cell->length, p->buffer);
-    } else if (!out_put(lane, lp, &lp->out[fabric_cell_lane(cell, lp->peer->lanes)], p, at)) {
-        return false;
+        at = fabric_datagram_queue(lane, lp->peer, p);
+    } else {
+        unsigned lanes = lp->peer->lanes;
+
+        at = out_put(lane, lp, &lp->out[lanes == 1 ? 0 : fabric_cell_lane(cell, lanes)], p);
+        if (!at) {
+            return false;
+        }
     }
     /* Filled in here and not in *cell: a wide copy right behind narrow stores would stall. */
     at[offsetof(struct fabric_cell, version)] = FABRIC_CELL_VERSION;
@@ -348,7 +355,8 @@ static inline bool packet_send(struct fabric_lane *lane, struct fabric_packet *p
 unsigned fabric_lane_send(struct fabric_lane *lane, struct fabric_packet *packets, unsigned n)
 {
     uint64_t planes = __atomic_load_n(&lane->fabric->plane_table, __ATOMIC_RELAXED);
-    unsigned sent = 0, queued = 0;
+    struct fabric_lane_peer *lp = NULL;
+    unsigned sent = 0, destination = UINT_MAX;
 
     for (unsigned i = 0; i < n; i++) {
         struct fabric_packet *p = &packets[i];
@@ -356,16 +364,19 @@ unsigned fabric_lane_send(struct fabric_lane *lane, struct fabric_packet *packet
         if (!p->room) {
             continue;
         }
-        if (!packet_send(lane, p, planes)) {
-            fabric_pool_put(lane, p->buffer);
+        if (p->cell.destination != destination) {
+            destination = p->cell.destination;
+            lp = lane_peer_for(lane, p->cell.destination);
+        }
+        if (packet_send(lane, lp, p, planes)) {
+            sent++;
         } else {
-            queued++;
+            fabric_pool_put(lane, p->buffer);
         }
         p->room = NULL;
         p->data = NULL;
     }
     fabric_lane_publish(lane);
-    sent = queued;
     if (lane->datagrams) {
         sent -= fabric_datagram_flush(lane);
     }
@@ -422,13 +433,12 @@ bool fabric_cell_refused(struct fabric_lane *lane, const struct fabric_cell *cel
     return false;
 }
 
-/* Header and payload must lie inside one buffer. */
-static inline bool descriptor_fits(const struct fabric_geometry *g, uint32_t offset,
-                                   uint32_t bytes)
+/* The payload must lie inside one buffer. */
+static inline bool payload_fits(const struct fabric_geometry *g, const struct fabric_cell *c)
 {
-    uint32_t size, at;
+    uint32_t offset = c->reserved[FABRIC_SLOT_OFFSET], size, at;
 
-    if (bytes < sizeof(struct fabric_cell) || offset < g->small) {
+    if (offset < g->small) {
         return false;
     }
     if (offset < g->large) {
@@ -440,32 +450,33 @@ static inline bool descriptor_fits(const struct fabric_geometry *g, uint32_t off
     } else {
         return false;
     }
-    return bytes <= size - at;
+    return c->length <= size - at;
 }
 
 /* The usual case of fabric_cell_check and fabric_cell_refused in one go: nothing is wrong. */
 static inline bool cell_good(const struct fabric_cell *c, uint8_t source, uint8_t own,
-                             uint16_t planes_up, uint32_t payload)
+                             uint16_t planes_up)
 {
     return (c->version == FABRIC_CELL_VERSION) & (c->source == source) &
            (c->destination == own) & ((uint8_t)(c->type - 1) < FABRIC_CELL_CP_NOTE) &
            (c->plane < FABRIC_PLANES_MAX) & (planes_up >> (c->plane & 15)) &
-           (c->gso <= FABRIC_GSO_UDP) & (c->hops <= FABRIC_HOPS_MAX) & (c->length == payload);
+           (c->gso <= FABRIC_GSO_UDP) & (c->hops <= FABRIC_HOPS_MAX);
 }
 
 /* A cell that is not plainly good. True: to be delivered all the same; otherwise counted. */
 static bool in_examine(struct fabric_lane *lane, struct fabric_in *in, uint32_t index,
-                       const char *wrong, const struct fabric_cell *cell, uint32_t payload)
+                       const struct fabric_cell *cell)
 {
-    if (!wrong) {
-        wrong = fabric_cell_check(lane->fabric, in->peer, cell, payload);
-    }
+    const char *wrong = payload_fits(&in->peer->geometry, cell)
+                            ? fabric_cell_check(lane->fabric, in->peer, cell, cell->length)
+                            : "payload outside the buffers";
+
     if (!wrong) {
         return !fabric_cell_refused(lane, cell);
     }
-    /* Taken back while we looked? */
+    /* Taken back before, or while we looked? */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&in->ring[index % FABRIC_RING].bytes, __ATOMIC_RELAXED) != 0) {
+    if (__atomic_load_n(&in->ring[index % FABRIC_RING].version, __ATOMIC_RELAXED) != 0) {
         fabric_count(&lane->counters.malformed, 1);
         fabric_peer_fault(lane, in->peer, wrong);
     }
@@ -475,12 +486,9 @@ static bool in_examine(struct fabric_lane *lane, struct fabric_in *in, uint32_t 
 static unsigned in_receive(struct fabric_lane *lane, struct fabric_in *in,
                            struct fabric_packet *ret, unsigned max)
 {
-    const struct fabric_peer *peer = in->peer;
+    struct fabric_peer *peer = in->peer;
     const uint8_t own = lane->fabric->config.index;
     uint16_t planes_up = __atomic_load_n(&lane->fabric->planes_up, __ATOMIC_RELAXED);
-    struct {
-        uint32_t offset, bytes;
-    } d[FABRIC_BURST];
     uint32_t at = in->tail + in->taken;
     uint32_t n = (uint32_t)__atomic_load_n(&in->head_word->value, __ATOMIC_ACQUIRE) - at;
     unsigned got = 0;
@@ -490,7 +498,7 @@ static unsigned in_receive(struct fabric_lane *lane, struct fabric_in *in,
     }
     if (n > FABRIC_RING) {
         fabric_count(&lane->counters.malformed, 1);
-        fabric_peer_fault(lane, in->peer, "producer index outside the ring");
+        fabric_peer_fault(lane, peer, "producer index outside the ring");
         return 0;
     }
     n = MIN(n, max);
@@ -499,39 +507,23 @@ static unsigned in_receive(struct fabric_lane *lane, struct fabric_in *in,
     }
     in->taken += n;
     for (uint32_t i = 0; i < n; i++) {
-        const struct fabric_descriptor *from = &in->ring[(at + i) % FABRIC_RING];
-
-        d[i].offset = __atomic_load_n(&from->offset, __ATOMIC_RELAXED);
-        d[i].bytes = __atomic_load_n(&from->bytes, __ATOMIC_RELAXED);
-        if (descriptor_fits(&peer->geometry, d[i].offset, d[i].bytes)) {
-            __builtin_prefetch(peer->base + d[i].offset);
-            __builtin_prefetch(peer->base + d[i].offset + FABRIC_LINE);
-        } else if (d[i].bytes != 0) {
-            d[i].bytes = UINT32_MAX;
-        }
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        const uint8_t *cell = peer->base + d[i].offset;
-        uint32_t payload = d[i].bytes - (uint32_t)sizeof(struct fabric_cell);
         struct fabric_packet *p = &ret[got];
 
-        if (d[i].bytes == 0) {
-            continue; /* taken back */
+        if (i + SLOTS_AHEAD < n) { /* not beyond: the producer is about to write there */
+            __builtin_prefetch(&in->ring[(at + i + SLOTS_AHEAD) % FABRIC_RING]);
         }
-        if (__builtin_expect(__atomic_load_n(&peer->faulted, __ATOMIC_RELAXED), 0)) {
-            break;
-        }
-        if (d[i].bytes == UINT32_MAX) {
-            in_examine(lane, in, at + i, "descriptor outside the buffers", NULL, 0);
-            continue;
-        }
-        memcpy(&p->cell, cell, sizeof(p->cell));
+        memcpy(&p->cell, &in->ring[(at + i) % FABRIC_RING], sizeof(p->cell));
         COPIED();
-        if (!cell_good(&p->cell, peer->index, own, planes_up, payload) &&
-            !in_examine(lane, in, at + i, NULL, &p->cell, payload)) {
+        if (!(cell_good(&p->cell, peer->index, own, planes_up) &&
+              payload_fits(&peer->geometry, &p->cell)) &&
+            !in_examine(lane, in, at + i, &p->cell)) {
+            if (__atomic_load_n(&peer->faulted, __ATOMIC_RELAXED)) {
+                break;
+            }
             continue;
         }
-        p->data = cell + sizeof(p->cell);
+        p->data = peer->base + p->cell.reserved[FABRIC_SLOT_OFFSET];
+        __builtin_prefetch(p->data);
         p->room = NULL;
         p->capacity = 0;
         p->buffer = 0;

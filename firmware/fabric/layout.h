@@ -4,7 +4,7 @@
  *      0  struct fabric_outbox_header, then one sleep word per own lane
  *   4096  heads: one 64-byte line per (destination endpoint, destination lane, own lane)
  *         tails: one 64-byte line per (source endpoint, source lane, own lane)
- *         rings: FABRIC_RING descriptors per (destination endpoint, destination lane, own lane)
+ *         rings: FABRIC_RING cell headers per (destination endpoint, destination lane, own lane)
  *         small buffers, lane by lane; then large buffers, lane by lane
  *
  * All of it is written by the owner only. The producer's index (head) lies with
@@ -17,12 +17,12 @@
  * valid; a producer sends only after it has seen that, so neither needs to know
  * who attached first. A consumer that detaches clears the mark.
  *
- * A cell lies in a buffer as header and payload without a gap: the payload
- * begins at room, the header 64 bytes before it. A descriptor that was taken
- * back (the producer detached) has bytes = 0 and is skipped.
+ * A ring slot is the cell's header itself, one cache line, walked in order; its
+ * reserved words say where the payload lies (FABRIC_SLOT_*). A cell that was
+ * taken back (the producer detached) has version 0 and is skipped.
  *
- * Readers trust nothing here: geometry is copied and checked at attach,
- * descriptors and headers are copied before they are looked at.
+ * Readers trust nothing here: geometry is copied and checked at attach, a
+ * header is copied before it is looked at.
  */
 #ifndef FABRIC_LAYOUT_H
 #define FABRIC_LAYOUT_H
@@ -61,13 +61,9 @@ _Static_assert(sizeof(struct fabric_word) == FABRIC_LINE, "shared memory layout"
 /* tails: valid mark above the 32-bit index */
 #define FABRIC_TAIL_VALID ((uint64_t)1 << 32)
 
-struct fabric_descriptor {
-    uint32_t offset; /* of the cell header, from the start of the outbox */
-    uint32_t bytes;  /* header and payload; 0: taken back */
-    uint32_t buffer; /* owner's note: its buffer number */
-    uint32_t zero;
-};
-_Static_assert(sizeof(struct fabric_descriptor) == 16, "shared memory layout");
+/* Uses of the reserved words of a header in a ring. */
+#define FABRIC_SLOT_OFFSET 0 /* of the payload, from the start of the outbox */
+#define FABRIC_SLOT_BUFFER 1 /* owner's note: its buffer number */
 
 /* Where things lie, computed from the header's numbers. */
 struct fabric_geometry {

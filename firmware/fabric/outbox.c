@@ -48,7 +48,7 @@ bool fabric_geometry_compute(uint8_t index, uint8_t endpoints, uint8_t lanes,
     g.tails = (uint32_t)at;
     at = page_up(at + pairs * sizeof(struct fabric_word));
     g.rings = (uint32_t)at;
-    at += pairs * FABRIC_RING * sizeof(struct fabric_descriptor);
+    at += pairs * FABRIC_RING * sizeof(struct fabric_cell);
     g.small = (uint32_t)at;
     at += (uint64_t)lanes * small_per_lane * FABRIC_SMALL_BYTES;
     if (at > UINT32_MAX) {

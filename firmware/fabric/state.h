@@ -31,7 +31,7 @@ struct fabric_peer {
 
 /* What one lane sends to one lane of a peer. */
 struct fabric_out {
-    struct fabric_descriptor *ring;  /* own memory */
+    struct fabric_cell *ring;        /* own memory */
     struct fabric_word *head_word;   /* own memory */
     const struct fabric_word *tail_word;  /* peer's memory */
     const struct fabric_word *sleep_word; /* peer's memory */
@@ -46,7 +46,7 @@ struct fabric_out {
 
 /* What one lane takes from one lane of a peer. */
 struct fabric_in {
-    const struct fabric_descriptor *ring; /* peer's memory */
+    const struct fabric_cell *ring;  /* peer's memory */
     const struct fabric_word *head_word;  /* peer's memory */
     struct fabric_word *tail_word;        /* own memory */
     struct fabric_peer *peer;
@@ -156,9 +156,10 @@ unsigned fabric_cell_lane(const struct fabric_cell *cell, unsigned lanes);
 /* datagram.c */
 struct fabric_datagrams *fabric_datagrams_new(void);
 void fabric_datagrams_free(struct fabric_datagrams *d);
-/* Queue a cell whose header and payload lie at `cell`; the buffer is freed after the send. */
-void fabric_datagram_queue(struct fabric_lane *lane, struct fabric_peer *peer, uint8_t *cell,
-                           uint32_t bytes, uint32_t buffer);
+/* Queue an own packet; the buffer is freed after the send. Returns where its header is kept until
+ * then, for what the sender fills in. */
+uint8_t *fabric_datagram_queue(struct fabric_lane *lane, struct fabric_peer *peer,
+                               const struct fabric_packet *packet);
 /* Send what is queued; returns how many queued cells were lost since the last call. */
 unsigned fabric_datagram_flush(struct fabric_lane *lane);
 unsigned fabric_datagram_receive(struct fabric_lane *lane, struct fabric_packet *ret,

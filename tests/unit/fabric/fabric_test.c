@@ -28,7 +28,7 @@ Test(fabric, one_cell_arrives_whole, .fini = finish)
 
 Test(fabric, sizes_from_nothing_to_large, .fini = finish)
 {
-    static const uint32_t sizes[] = {0, 1, 63, 64, 65, 1500, 1856, 1857, 2048, 9000, 65535, 66368};
+    static const uint32_t sizes[] = {0, 1, 63, 64, 65, 1500, 1920, 1921, 2048, 9000, 65535, 66432};
     struct fabric_packet p;
 
     pair(1, 1, 64);
@@ -43,7 +43,7 @@ Test(fabric, sizes_from_nothing_to_large, .fini = finish)
         }
         fabric_lane_release(fabric_lane(b.fabric, 0));
     }
-    cr_assert_not(fabric_lane_alloc(fabric_lane(a.fabric, 0), 66369, &p));
+    cr_assert_not(fabric_lane_alloc(fabric_lane(a.fabric, 0), 66433, &p));
 }
 
 Test(fabric, payload_grows_into_the_headroom, .fini = finish)
@@ -255,7 +255,6 @@ enum damage { OFFSET, LENGTH, SOURCE, DESTINATION, TYPE, VERSION, PLANE };
 static void damaged(enum damage what, const char *reason)
 {
     struct fabric_packet p, first;
-    struct fabric_descriptor *d;
     struct fabric_geometry g;
     struct fabric_cell *cell;
     uint8_t *base;
@@ -263,22 +262,21 @@ static void damaged(enum damage what, const char *reason)
     pair(1, 1, 64);
     cr_assert(fabric_geometry_compute(1, ENDPOINTS, 1, 64, 4, &g));
     cr_assert(fabric_lane_alloc(fabric_lane(a.fabric, 0), 10, &first));
-    /* Buffer 0, colour 0: the payload stands 192 bytes behind the start of the small buffers. */
-    base = first.room - sizeof(struct fabric_cell) - FABRIC_HEADROOM - g.small;
-    cell = (struct fabric_cell *)(first.room - sizeof(struct fabric_cell));
+    /* Buffer 0, colour 0: the payload stands behind the headroom of the first small buffer. */
+    base = first.room - FABRIC_HEADROOM - g.small;
     first.cell.type = FABRIC_CELL_PORT_OUT;
     first.cell.destination = 2;
     first.cell.length = 10;
     cr_assert_eq(fabric_lane_send(fabric_lane(a.fabric, 0), &first, 1), 1);
-    d = (struct fabric_descriptor *)(base + g.rings) +
-        (size_t)fabric_geometry_ring(&g, 2, 0, 0) * FABRIC_RING;
-    cr_assert_eq(d->bytes, sizeof(struct fabric_cell) + 10);
+    cell = (struct fabric_cell *)(base + g.rings) +
+           (size_t)fabric_geometry_ring(&g, 2, 0, 0) * FABRIC_RING;
+    cr_assert_eq(cell->length, 10);
     switch (what) {
     case OFFSET:
-        d->offset = g.bytes - 16;
+        cell->reserved[FABRIC_SLOT_OFFSET] = g.bytes - 4;
         break;
     case LENGTH:
-        d->bytes = FABRIC_SMALL_BYTES;
+        cell->length = FABRIC_SMALL_BYTES;
         break;
     case SOURCE:
         cell->source = 3;
@@ -310,12 +308,12 @@ static void damaged(enum damage what, const char *reason)
 
 Test(fabric, bad_offset_is_a_fault, .fini = finish)
 {
-    damaged(OFFSET, "descriptor outside the buffers");
+    damaged(OFFSET, "payload outside the buffers");
 }
 
 Test(fabric, bad_length_is_a_fault, .fini = finish)
 {
-    damaged(LENGTH, "descriptor outside the buffers");
+    damaged(LENGTH, "payload outside the buffers");
 }
 
 Test(fabric, wrong_source_is_a_fault, .fini = finish)
