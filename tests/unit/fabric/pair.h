@@ -78,7 +78,8 @@ static inline void serve(struct side *side)
     }
 }
 
-static inline void attach_one(struct side *to, const struct side *peer, uint8_t index, uint32_t generation)
+static inline void attach_one(struct side *to, const struct side *peer, uint8_t index,
+                              uint32_t generation)
 {
     int bells[FABRIC_LANES_MAX];
     GError *error = NULL;
@@ -108,7 +109,8 @@ static inline void finish(void)
     a.fabric = b.fabric = NULL;
 }
 
-static inline bool send_one(struct side *from, unsigned lane, uint8_t to, uint32_t bytes, uint32_t mark)
+static inline bool send_one(struct side *from, unsigned lane, uint8_t to, uint32_t bytes,
+                            uint32_t mark)
 {
     struct fabric_lane *l = fabric_lane(from->fabric, lane);
     struct fabric_packet p;
