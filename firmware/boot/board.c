@@ -245,6 +245,8 @@ static void attach(struct life *life, const struct bus_fabric_attach *m, int *fd
                            m->lanes, &error);
     }
     if (ok) {
+        fabric_route_via(life->board.fabric, m->index,
+                         m->via_gateway ? (uint8_t)(life->start->endpoints - 1) : m->index);
         for (unsigned i = 0; i < n_fds; i++) {
             fds[i] = -1;
         }
@@ -294,6 +296,9 @@ static void supervision(struct bus_conn *conn, const struct bus_header *header, 
         }
         case BUS_FABRIC_PLANES:
             fabric_planes(life->board.fabric, ((const struct bus_fabric_planes *)msg)->up);
+            return;
+        case BUS_BOARD_MISBEHAVE:
+            fabric_corrupt(life->board.fabric);
             return;
         default:
             break;
