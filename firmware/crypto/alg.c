@@ -2,7 +2,8 @@
  * alg - see alg.h. The rows.
  *
  * Standards: RFC 3602 (CBC), 4106 and 5282 (GCM), 4868 (HMAC-SHA-2), 2404, 7296 appendix of
- * transforms; names of shows and configuration follow the srx5000 reference, sections E.11, E.12, I.
+ * transforms; names of shows and configuration follow the srx5000 reference, sections E.11, E.12,
+ * I.
  */
 #include "firmware/crypto/alg.h"
 

@@ -67,8 +67,7 @@ static bool draw_scalar(struct curve *c, struct fw_secret *secret)
         if (!BN_bin2bn(secret->data, (int)secret->len, c->scalar)) {
             return false;
         }
-    } while (BN_is_zero(c->scalar) ||
-             BN_cmp(c->scalar, EC_GROUP_get0_order(c->group)) >= 0);
+    } while (BN_is_zero(c->scalar) || BN_cmp(c->scalar, EC_GROUP_get0_order(c->group)) >= 0);
     return true;
 }
 

@@ -14,8 +14,8 @@
 struct fw_crypto {
     GMutex lock;
     GCond work;
-    GQueue pending;  /* struct fw_job, not begun */
-    GQueue finished; /* struct fw_job, callback due */
+    GQueue pending;   /* struct fw_job, not begun */
+    GQueue finished;  /* struct fw_job, callback due */
     GHashTable *live; /* id -> struct fw_job, callback wanted */
     GThread **threads;
     unsigned n_threads;

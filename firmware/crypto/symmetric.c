@@ -49,8 +49,8 @@ bool fw_prf_compute(enum fw_prf p, const void *key, size_t key_len, const struct
 {
     const struct fw_prf_row *row = fw_prf_row(p);
     uint8_t full[FW_PRF_MAX];
-    bool ok = row->digest &&
-              hmac_compute(row->digest, key, key_len, pieces, n_pieces, full, row->bytes);
+    bool ok =
+        row->digest && hmac_compute(row->digest, key, key_len, pieces, n_pieces, full, row->bytes);
 
     if (ok) {
         memcpy(ret, full, row->bytes);
@@ -90,7 +90,7 @@ bool fw_prf_plus(enum fw_prf p, const void *key, size_t key_len, const struct fw
     }
     fw_wipe(block, sizeof block);
     if (!ok) {
-        fw_wipe(ret, n);
+        fw_wipe(ret, done);
     }
     return ok;
 }
@@ -100,8 +100,8 @@ bool fw_integ_compute(enum fw_integ i, const void *key, const struct fw_bytes *p
 {
     const struct fw_integ_row *row = fw_integ_row(i);
     uint8_t full[FW_PRF_MAX];
-    bool ok = row->digest &&
-              hmac_compute(row->digest, key, row->key_bytes, pieces, n_pieces, full, row->key_bytes);
+    bool ok = row->digest && hmac_compute(row->digest, key, row->key_bytes, pieces, n_pieces, full,
+                                          row->key_bytes);
 
     if (ok) {
         memcpy(ret, full, row->icv_bytes);

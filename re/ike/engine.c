@@ -13,12 +13,21 @@ static const char *const verdict_names[IKE_VERDICT_COUNT] = {
     "ok",        "short",  "version",  "unknown-sa", "message-id", "repeated", "state",
     "integrity", "syntax", "critical", "no-gateway", "busy",       "cookie",   "refused"};
 
-static const char *const reason_texts[IKE_REASON_COUNT] = {
-    "none", "no response from peer", "no proposal chosen", "authentication failed",
-    "traffic selectors unacceptable", "malformed message", "key exchange failed",
-    "no card could reserve an SPI", "refused by peer", "deleted by peer",
-    "peer is dead", "lifetime expired", "configuration changed", "cleared by operator",
-    "replaced by a newer one"};
+static const char *const reason_texts[IKE_REASON_COUNT] = {"none",
+                                                           "no response from peer",
+                                                           "no proposal chosen",
+                                                           "authentication failed",
+                                                           "traffic selectors unacceptable",
+                                                           "malformed message",
+                                                           "key exchange failed",
+                                                           "no card could reserve an SPI",
+                                                           "refused by peer",
+                                                           "deleted by peer",
+                                                           "peer is dead",
+                                                           "lifetime expired",
+                                                           "configuration changed",
+                                                           "cleared by operator",
+                                                           "replaced by a newer one"};
 
 const char *ike_verdict_name(enum ike_verdict v)
 {

@@ -162,8 +162,8 @@ enum ike_verdict ike_auth_response(struct ike_sa *sa, const struct ike_payloads 
         return IKE_VERDICT_REFUSED;
     }
     if (!idr || !auth) { /* the rules allow that only with an error notification */
-        ike_sa_kill(sa, ike_notify_error(ps, &n) ? ike_reason_of_notify(n.type)
-                                                 : IKE_REASON_SYNTAX);
+        ike_sa_kill(sa,
+                    ike_notify_error(ps, &n) ? ike_reason_of_notify(n.type) : IKE_REASON_SYNTAX);
         return IKE_VERDICT_REFUSED;
     }
     if (!ike_id_parse(fw_cursor(idr->body, idr->len), &id) ||
@@ -341,8 +341,7 @@ void ike_auth_responder_advance(struct ike_sa *sa)
             ike_esp_emit(&b, &n->esp, 1, n->number, spi_in, false);
             ike_ts_emit(&b, IKE_P_TSI, side,
                         ike_ts_side(n->selectors, n->n_selectors, false, side));
-            ike_ts_emit(&b, IKE_P_TSR, side,
-                        ike_ts_side(n->selectors, n->n_selectors, true, side));
+            ike_ts_emit(&b, IKE_P_TSR, side, ike_ts_side(n->selectors, n->n_selectors, true, side));
             ike_notify_emit(&b, IKE_N_ESP_TFC_PADDING_NOT_SUPPORTED, NULL, 0);
         } else {
             sa->auth_refusal = IKE_N_NO_ADDITIONAL_SAS;

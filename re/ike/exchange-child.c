@@ -21,13 +21,14 @@ static bool tunnel_taken(struct ike *ike, uint32_t tunnel)
 
 static gint by_number(gconstpointer a, gconstpointer b)
 {
-    return GPOINTER_TO_UINT(a) < GPOINTER_TO_UINT(b) ? -1 : GPOINTER_TO_UINT(a) > GPOINTER_TO_UINT(b);
+    return GPOINTER_TO_UINT(a) < GPOINTER_TO_UINT(b) ? -1
+                                                     : GPOINTER_TO_UINT(a) > GPOINTER_TO_UINT(b);
 }
 
 /* Fill n for one tunnel; 0 or the notification that refuses. */
 static uint16_t fit(struct ike_nego *n, struct ike_tunnel *t, const struct ike_payload *sa_payload,
-                    const struct ike_range *local, unsigned n_local,
-                    const struct ike_range *remote, unsigned n_remote, bool with_group)
+                    const struct ike_range *local, unsigned n_local, const struct ike_range *remote,
+                    unsigned n_remote, bool with_group)
 {
     struct ike_selector ours[IKE_SELECTORS_MAX];
     struct ike_choice choice;
@@ -37,8 +38,8 @@ static uint16_t fit(struct ike_nego *n, struct ike_tunnel *t, const struct ike_p
     if (n->n_selectors == 0) {
         return IKE_N_TS_UNACCEPTABLE;
     }
-    switch (ike_esp_choose(fw_cursor(sa_payload->body, sa_payload->len), t->c.suites,
-                           t->c.n_suites, with_group, &choice)) {
+    switch (ike_esp_choose(fw_cursor(sa_payload->body, sa_payload->len), t->c.suites, t->c.n_suites,
+                           with_group, &choice)) {
     case IKE_CHOOSE_SYNTAX:
         return IKE_N_INVALID_SYNTAX;
     case IKE_CHOOSE_NONE:
@@ -195,8 +196,7 @@ static void send_request(struct ike_sa *sa, struct ike_tunnel *t)
 }
 
 /* Both ends have rekeyed the same SA: does ours go? Both come to the same conclusion. */
-static bool ours_loses(struct ike_sa *sa, const struct ike_child *ours,
-                       const struct ike_child *old)
+static bool ours_loses(struct ike_sa *sa, const struct ike_child *ours, const struct ike_child *old)
 {
     struct ike_child *theirs = old->rival ? ike_child_by_in(sa, old->rival) : NULL;
 
@@ -314,8 +314,7 @@ enum ike_verdict ike_create_response(struct ike_sa *sa, const struct ike_payload
                                    n_remote, n->selectors);
     if (n->n_selectors == 0 || choice.esp.group != n->group ||
         (n->group && !ike_ke_take(n, ike_payloads_find(ps, IKE_P_KE)))) {
-        give_up(sa, n->n_selectors ? IKE_REASON_DH : IKE_REASON_TS_UNACCEPTABLE,
-                retry_ns(sa->ike));
+        give_up(sa, n->n_selectors ? IKE_REASON_DH : IKE_REASON_TS_UNACCEPTABLE, retry_ns(sa->ike));
         return IKE_VERDICT_REFUSED;
     }
     n->esp = choice.esp;
@@ -356,8 +355,7 @@ enum ike_verdict ike_create_request(struct ike_sa *sa, const struct ike_payloads
     if (!tsi || !tsr) {
         return IKE_VERDICT_SYNTAX;
     }
-    if (sa->replaced || sa->out.kind == IKE_TASK_IKE_REKEY ||
-        sa->out.kind == IKE_TASK_IKE_DELETE) {
+    if (sa->replaced || sa->out.kind == IKE_TASK_IKE_REKEY || sa->out.kind == IKE_TASK_IKE_DELETE) {
         return refuse(sa, IKE_N_TEMPORARY_FAILURE);
     }
     if (sa->children->len >= IKE_CHILDREN_MAX) {
@@ -380,8 +378,8 @@ enum ike_verdict ike_create_request(struct ike_sa *sa, const struct ike_payloads
     n->active = true;
     n->rekey_spi_in = old ? old->spi_in : 0;
     refusal = ike_child_choose(sa, n, p, tsi, tsr, old ? old->tunnel : 0, true);
-    if (refusal == IKE_N_INVALID_SYNTAX || !ike_nonce_take(&n->ni,
-                                                           ike_payloads_find(ps, IKE_P_NONCE))) {
+    if (refusal == IKE_N_INVALID_SYNTAX ||
+        !ike_nonce_take(&n->ni, ike_payloads_find(ps, IKE_P_NONCE))) {
         ike_nego_clear(sa, n);
         return IKE_VERDICT_SYNTAX;
     }

@@ -29,7 +29,8 @@ enum ike_verdict ike_info_response(struct ike_sa *sa, const struct ike_payloads 
 {
     enum ike_task_kind kind = sa->out.kind;
     enum ike_reason reason = sa->out.reason;
-    struct ike_child *c = kind == IKE_TASK_CHILD_DELETE ? ike_child_by_in(sa, sa->out.spi_in) : NULL;
+    struct ike_child *c =
+        kind == IKE_TASK_CHILD_DELETE ? ike_child_by_in(sa, sa->out.spi_in) : NULL;
 
     (void)ps; /* the peer's Delete names the other half of the pair, which goes with it anyway */
     ike_task_done(sa);

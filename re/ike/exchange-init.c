@@ -30,7 +30,8 @@ static void send_request(struct ike_sa *sa)
 {
     struct ike_gateway *g = ike_sa_gateway(sa);
     uint8_t buffer[IKE_DATAGRAM_MAX];
-    struct ike_header h = {.spi_i = sa->spi_i, .exchange = IKE_SA_INIT, .flags = IKE_FLAG_INITIATOR};
+    struct ike_header h = {
+        .spi_i = sa->spi_i, .exchange = IKE_SA_INIT, .flags = IKE_FLAG_INITIATOR};
     struct ike_builder b = ike_clear_begin(buffer, sizeof buffer, &h);
     size_t n;
 
@@ -176,7 +177,8 @@ static void refuse(struct ike *ike, const struct ike_header *h, const struct ike
                    uint16_t type, const void *data, size_t n)
 {
     uint8_t buffer[128];
-    struct ike_header out = {.spi_i = h->spi_i, .exchange = IKE_SA_INIT, .flags = IKE_FLAG_RESPONSE};
+    struct ike_header out = {
+        .spi_i = h->spi_i, .exchange = IKE_SA_INIT, .flags = IKE_FLAG_RESPONSE};
     struct ike_builder b = ike_clear_begin(buffer, sizeof buffer, &out);
     struct ike_action *a = ike_action_push(ike, IKE_ACTION_SEND);
 
@@ -307,8 +309,7 @@ enum ike_verdict ike_init_request(struct ike *ike, const struct ike_header *h,
         return IKE_VERDICT_BUSY;
     }
     if (ike->half_open >= ike->cookie_above &&
-        !(ike_notify_find(&ps, IKE_N_COOKIE, &n) &&
-          ike_cookie_good(ike, d, h->spi_i, nonce, &n))) {
+        !(ike_notify_find(&ps, IKE_N_COOKIE, &n) && ike_cookie_good(ike, d, h->spi_i, nonce, &n))) {
         uint8_t cookie[36];
 
         ike_cookie_make(ike, d, h->spi_i, nonce, 0, cookie);

@@ -98,15 +98,15 @@ struct ike_tunnel_config {
 /* ---- actions ---- */
 
 enum ike_action_kind {
-    IKE_ACTION_SEND,      /* a datagram */
-    IKE_ACTION_JOB,       /* a DH job; answer with ike_job_done */
-    IKE_ACTION_RESERVE,   /* an inbound SPI; answer with ike_spi_reserved */
-    IKE_ACTION_RELEASE,   /* forget a reserved SPI */
-    IKE_ACTION_INSTALL,   /* an SA with keys */
-    IKE_ACTION_DELETE,    /* an SA; not before delay_ns */
-    IKE_ACTION_RECORD,    /* write the record of this IKE SA (ike_record_write) */
-    IKE_ACTION_UNRECORD,  /* forget the record */
-    IKE_ACTION_KEYS,      /* an IKE SA has keys: the key table, where wanted */
+    IKE_ACTION_SEND,     /* a datagram */
+    IKE_ACTION_JOB,      /* a DH job; answer with ike_job_done */
+    IKE_ACTION_RESERVE,  /* an inbound SPI; answer with ike_spi_reserved */
+    IKE_ACTION_RELEASE,  /* forget a reserved SPI */
+    IKE_ACTION_INSTALL,  /* an SA with keys */
+    IKE_ACTION_DELETE,   /* an SA; not before delay_ns */
+    IKE_ACTION_RECORD,   /* write the record of this IKE SA (ike_record_write) */
+    IKE_ACTION_UNRECORD, /* forget the record */
+    IKE_ACTION_KEYS,     /* an IKE SA has keys: the key table, where wanted */
     IKE_ACTION_EVENT
 };
 
@@ -118,7 +118,7 @@ enum ike_event {
     IKE_EVENT_CHILD_REKEYED,     /* a new pair took over */
     IKE_EVENT_CHILD_REKEY_BEGAN, /* soft lifetime */
     IKE_EVENT_CHILD_DOWN,
-    IKE_EVENT_FAILED             /* a negotiation for `tunnel` ended without success */
+    IKE_EVENT_FAILED /* a negotiation for `tunnel` ended without success */
 };
 
 enum ike_reason {
@@ -129,14 +129,14 @@ enum ike_reason {
     IKE_REASON_TS_UNACCEPTABLE,
     IKE_REASON_SYNTAX,
     IKE_REASON_DH,
-    IKE_REASON_NO_SPI,          /* no card could reserve an SPI */
-    IKE_REASON_PEER_REFUSED,    /* another error notification */
+    IKE_REASON_NO_SPI,       /* no card could reserve an SPI */
+    IKE_REASON_PEER_REFUSED, /* another error notification */
     IKE_REASON_PEER_DELETED,
-    IKE_REASON_PEER_DEAD,       /* liveness */
+    IKE_REASON_PEER_DEAD, /* liveness */
     IKE_REASON_LIFETIME,
     IKE_REASON_CONFIGURATION,
     IKE_REASON_OPERATOR,
-    IKE_REASON_REPLACED,        /* INITIAL_CONTACT, rekey, or the redundant one of two */
+    IKE_REASON_REPLACED, /* INITIAL_CONTACT, rekey, or the redundant one of two */
     IKE_REASON_COUNT
 };
 
@@ -146,15 +146,15 @@ enum ike_direction { IKE_INBOUND, IKE_OUTBOUND };
 
 struct ike_action {
     enum ike_action_kind kind;
-    uint64_t id;                 /* job, reserve: to be given back; otherwise the SA's index */
-    uint32_t sa_index;           /* IKE SA, 0 none */
-    uint32_t tunnel;             /* 0 none */
-    struct ike_placement place;  /* reserve, release, install, delete */
+    uint64_t id;                /* job, reserve: to be given back; otherwise the SA's index */
+    uint32_t sa_index;          /* IKE SA, 0 none */
+    uint32_t tunnel;            /* 0 none */
+    struct ike_placement place; /* reserve, release, install, delete */
     /* send */
-    struct fw_addr local, remote; /* install: outer addresses */
+    struct fw_addr local, remote;     /* install: outer addresses */
     uint16_t local_port, remote_port; /* install: UDP encapsulation, 0 none */
-    bool natt;                   /* send: put the non-ESP marker in front */
-    uint8_t *bytes;              /* owned by the action */
+    bool natt;                        /* send: put the non-ESP marker in front */
+    uint8_t *bytes;                   /* owned by the action */
     size_t n_bytes;
     /* job: owned by the action; take it by setting NULL */
     struct fw_job *job;
@@ -178,19 +178,19 @@ struct ike_action {
 
 enum ike_verdict {
     IKE_VERDICT_OK,
-    IKE_VERDICT_SHORT,         /* header or lengths do not fit */
-    IKE_VERDICT_VERSION,       /* not IKEv2 */
-    IKE_VERDICT_UNKNOWN_SA,    /* no such SPIs */
-    IKE_VERDICT_MESSAGE_ID,    /* outside the window */
-    IKE_VERDICT_REPEATED,      /* a retransmission, answered from the cache or ignored */
-    IKE_VERDICT_STATE,         /* not in this state */
-    IKE_VERDICT_INTEGRITY,     /* checksum or padding wrong */
-    IKE_VERDICT_SYNTAX,        /* malformed payload or wrong set of payloads */
-    IKE_VERDICT_CRITICAL,      /* unsupported critical payload */
-    IKE_VERDICT_NO_GATEWAY,    /* nobody configured for these addresses */
-    IKE_VERDICT_BUSY,          /* too many half-open SAs */
-    IKE_VERDICT_COOKIE,        /* a cookie was asked for */
-    IKE_VERDICT_REFUSED,       /* understood and refused */
+    IKE_VERDICT_SHORT,      /* header or lengths do not fit */
+    IKE_VERDICT_VERSION,    /* not IKEv2 */
+    IKE_VERDICT_UNKNOWN_SA, /* no such SPIs */
+    IKE_VERDICT_MESSAGE_ID, /* outside the window */
+    IKE_VERDICT_REPEATED,   /* a retransmission, answered from the cache or ignored */
+    IKE_VERDICT_STATE,      /* not in this state */
+    IKE_VERDICT_INTEGRITY,  /* checksum or padding wrong */
+    IKE_VERDICT_SYNTAX,     /* malformed payload or wrong set of payloads */
+    IKE_VERDICT_CRITICAL,   /* unsupported critical payload */
+    IKE_VERDICT_NO_GATEWAY, /* nobody configured for these addresses */
+    IKE_VERDICT_BUSY,       /* too many half-open SAs */
+    IKE_VERDICT_COOKIE,     /* a cookie was asked for */
+    IKE_VERDICT_REFUSED,    /* understood and refused */
     IKE_VERDICT_COUNT
 };
 
@@ -291,9 +291,9 @@ struct ike_child_view {
     struct fw_addr local, remote;
     uint16_t remote_port; /* of IKE */
     bool encapsulated;
-    bool outbound;  /* installed (or about to be: the action is out) */
-    bool lost;      /* its card has lost it */
-    bool current;   /* the newest of its tunnel, not about to be deleted */
+    bool outbound; /* installed (or about to be: the action is out) */
+    bool lost;     /* its card has lost it */
+    bool current;  /* the newest of its tunnel, not about to be deleted */
     int64_t created_ns, soft_ns, hard_ns;
 };
 

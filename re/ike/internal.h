@@ -14,17 +14,17 @@
 #include "re/ike/ike.h"
 #include "re/ike/message.h"
 
-#define IKE_CHILDREN_MAX     64          /* of one IKE SA: bounds what a peer can make us keep */
-#define IKE_HALF_OPEN_NS     (30 * FW_SEC)
-#define IKE_RETRANSMIT_NS    (1 * FW_SEC)
+#define IKE_CHILDREN_MAX      64 /* of one IKE SA: bounds what a peer can make us keep */
+#define IKE_HALF_OPEN_NS      (30 * FW_SEC)
+#define IKE_RETRANSMIT_NS     (1 * FW_SEC)
 #define IKE_RETRANSMIT_MAX_NS (16 * FW_SEC)
-#define IKE_TRIES            8           /* about 80 s for an established SA */
-#define IKE_TRIES_SETUP      5           /* about 31 s for a new one; the caller tries again */
-#define IKE_OLD_INBOUND_NS   (5 * FW_SEC) /* packets in flight on a replaced SA still decrypt */
-#define IKE_SWITCH_NS        (1 * FW_SEC) /* responder of a rekey: outbound at the latest */
-#define IKE_RETRY_NS         (3 * FW_SEC) /* after TEMPORARY_FAILURE, plus jitter */
-#define IKE_DUPLICATE_NS     (10 * FW_SEC) /* two SAs made this close are a collision */
-#define IKE_COOKIE_NS        (60 * FW_SEC)
+#define IKE_TRIES             8             /* about 80 s for an established SA */
+#define IKE_TRIES_SETUP       5             /* about 31 s for a new one; the caller tries again */
+#define IKE_OLD_INBOUND_NS    (5 * FW_SEC)  /* packets in flight on a replaced SA still decrypt */
+#define IKE_SWITCH_NS         (1 * FW_SEC)  /* responder of a rekey: outbound at the latest */
+#define IKE_RETRY_NS          (3 * FW_SEC)  /* after TEMPORARY_FAILURE, plus jitter */
+#define IKE_DUPLICATE_NS      (10 * FW_SEC) /* two SAs made this close are a collision */
+#define IKE_COOKIE_NS         (60 * FW_SEC)
 
 struct ike_nonce {
     uint16_t len;
@@ -38,7 +38,7 @@ struct ike_gateway {
 
 struct ike_tunnel {
     struct ike_tunnel_config c;
-    uint64_t seen_in, seen_out;  /* ike_traffic */
+    uint64_t seen_in, seen_out; /* ike_traffic */
 };
 
 struct ike_keys {
@@ -55,17 +55,17 @@ struct ike_child {
     struct ike_esp_suite suite;
     struct ike_selector selectors[IKE_SELECTORS_MAX];
     unsigned n_selectors;
-    uint8_t key_out[IKE_ESP_KEY_MAX];  /* only until the outbound SA is installed, then wiped */
+    uint8_t key_out[IKE_ESP_KEY_MAX]; /* only until the outbound SA is installed, then wiped */
     uint8_t integ_out[FW_PRF_MAX];
-    bool outbound;                     /* installed */
-    bool replaced;                     /* a newer one took over; a Delete is to come */
-    bool deleting;                     /* our Delete is on its way */
-    bool rekeying;                     /* our rekey is under way or queued */
-    bool lost;                         /* the card has lost it: nothing to delete there */
-    uint32_t rival;                    /* spi_in of the one the peer made of this (2.8.1) */
-    int64_t outbound_at_ns;            /* INT64_MAX: not waiting */
+    bool outbound;          /* installed */
+    bool replaced;          /* a newer one took over; a Delete is to come */
+    bool deleting;          /* our Delete is on its way */
+    bool rekeying;          /* our rekey is under way or queued */
+    bool lost;              /* the card has lost it: nothing to delete there */
+    uint32_t rival;         /* spi_in of the one the peer made of this (2.8.1) */
+    int64_t outbound_at_ns; /* INT64_MAX: not waiting */
     int64_t created_ns, soft_ns, hard_ns;
-    uint8_t nonce_min[IKE_NONCE_OWN];  /* the smaller nonce of its exchange */
+    uint8_t nonce_min[IKE_NONCE_OWN]; /* the smaller nonce of its exchange */
 };
 
 enum ike_task_kind {
@@ -91,14 +91,14 @@ struct ike_nego { /* keys being negotiated, by either side */
     bool active;
     bool initiator;
     bool rekey_ike;
-    bool auth;               /* within IKE_AUTH */
-    bool deriving;           /* the key pair is there, the second job is out */
+    bool auth;     /* within IKE_AUTH */
+    bool deriving; /* the key pair is there, the second job is out */
     uint32_t tunnel;
-    uint32_t rekey_spi_in;   /* CHILD SA to be replaced, 0 none */
+    uint32_t rekey_spi_in; /* CHILD SA to be replaced, 0 none */
     struct ike_placement place;
     struct ike_esp_suite esp;
     struct ike_suite ike;
-    uint8_t number;          /* of the proposal chosen */
+    uint8_t number; /* of the proposal chosen */
     uint32_t spi_in, spi_out;
     uint64_t ike_own, ike_peer;
     struct ike_nonce ni, nr;
@@ -111,75 +111,75 @@ struct ike_nego { /* keys being negotiated, by either side */
     size_t public_peer_len;
     struct ike_selector selectors[IKE_SELECTORS_MAX];
     unsigned n_selectors;
-    uint64_t job, reserve;   /* waited for, 0 none */
+    uint64_t job, reserve; /* waited for, 0 none */
 };
 
 enum ike_sa_state {
-    IKE_S_INIT,        /* initiator: until the answer of IKE_SA_INIT has given keys */
-    IKE_S_AUTH,        /* initiator: IKE_AUTH under way */
-    IKE_S_HALF_OPEN,   /* responder: IKE_AUTH awaited */
-    IKE_S_FAILED,      /* responder: refused; answers retransmissions until it expires */
+    IKE_S_INIT,      /* initiator: until the answer of IKE_SA_INIT has given keys */
+    IKE_S_AUTH,      /* initiator: IKE_AUTH under way */
+    IKE_S_HALF_OPEN, /* responder: IKE_AUTH awaited */
+    IKE_S_FAILED,    /* responder: refused; answers retransmissions until it expires */
     IKE_S_UP,
-    IKE_S_DEAD         /* to be freed at the end of the call */
+    IKE_S_DEAD /* to be freed at the end of the call */
 };
 
 struct ike_sa {
     struct ike *ike;
     uint32_t index;
     enum ike_sa_state state;
-    bool initiator;            /* of IKE_SA_INIT, or of the rekey that made it */
+    bool initiator; /* of IKE_SA_INIT, or of the rekey that made it */
     uint64_t spi_i, spi_r;
     char gateway[IKE_NAME_MAX + 1];
     struct fw_addr local, remote;
     uint16_t local_port, remote_port;
-    bool natt;                 /* port 4500 with the marker */
+    bool natt; /* port 4500 with the marker */
     bool nat_local, nat_remote;
     struct ike_suite suite;
     struct ike_keys keys;
     bool has_keys;
-    uint64_t iv_next;          /* random start at each process's life, see ike_sa_iv */
+    uint64_t iv_next; /* random start at each process's life, see ike_sa_iv */
     bool iv_started;
-    struct ike_nonce ni, nr;   /* of the exchange that made it */
+    struct ike_nonce ni, nr; /* of the exchange that made it */
     struct ike_id remote_id;
     GByteArray *init_request, *init_response; /* for AUTH; freed afterwards */
-    GBytes *cookie;            /* to be sent back */
+    GBytes *cookie;                           /* to be sent back */
     enum ike_reason init_error; /* unauthenticated refusal seen: reported when we give up */
-    unsigned init_restarts;    /* COOKIE and INVALID_KE_PAYLOAD answers followed */
-    uint32_t first_tunnel;     /* initiator: of IKE_AUTH */
-    uint16_t auth_refusal;     /* responder: notification that refuses the first CHILD SA */
+    unsigned init_restarts;     /* COOKIE and INVALID_KE_PAYLOAD answers followed */
+    uint32_t first_tunnel;      /* initiator: of IKE_AUTH */
+    uint16_t auth_refusal;      /* responder: notification that refuses the first CHILD SA */
 
     /* our requests */
-    GQueue tasks;              /* struct ike_task */
+    GQueue tasks; /* struct ike_task */
     struct ike_task out;
     bool out_sent;
-    uint32_t out_id;           /* message id of the outstanding or next request */
+    uint32_t out_id; /* message id of the outstanding or next request */
     GByteArray *out_bytes;
     unsigned out_tries;
-    int64_t out_next_ns;       /* retransmission, INT64_MAX: none outstanding */
+    int64_t out_next_ns; /* retransmission, INT64_MAX: none outstanding */
     struct ike_nego mine;
 
     /* the peer's requests */
-    uint32_t in_id;            /* expected next */
-    bool in_busy;              /* held until theirs is complete */
-    GByteArray *in_response;   /* answer of in_id - 1 */
+    uint32_t in_id;          /* expected next */
+    bool in_busy;            /* held until theirs is complete */
+    GByteArray *in_response; /* answer of in_id - 1 */
     struct fw_addr in_from, in_to;
     uint16_t in_from_port, in_to_port;
     bool in_natt;
     struct ike_nego theirs;
 
-    GPtrArray *children;       /* struct ike_child */
+    GPtrArray *children; /* struct ike_child */
 
     int64_t created_ns, soft_ns, hard_ns;
-    int64_t expires_ns;        /* half-open, failed */
-    int64_t heard_ns;          /* last authenticated message */
+    int64_t expires_ns; /* half-open, failed */
+    int64_t heard_ns;   /* last authenticated message */
     int64_t traffic_in_ns, traffic_out_ns;
-    int64_t dpd_ns;            /* next look */
-    int64_t keepalive_ns;      /* next NAT keepalive */
-    int64_t sent_ns;           /* last datagram */
-    int64_t deadline_ns;       /* as in the engine's tree */
+    int64_t dpd_ns;       /* next look */
+    int64_t keepalive_ns; /* next NAT keepalive */
+    int64_t sent_ns;      /* last datagram */
+    int64_t deadline_ns;  /* as in the engine's tree */
     uint64_t in_bytes, out_bytes_total, in_packets, out_packets;
     unsigned children_created, children_deleted;
-    bool replaced;             /* a newer IKE SA has its CHILD SAs */
+    bool replaced; /* a newer IKE SA has its CHILD SAs */
 };
 
 struct ike_wait { /* for a job or a reservation */
@@ -209,7 +209,7 @@ struct ike {
     bool cookie_made;
     int64_t wall_ns;
     uint64_t counters[IKE_VERDICT_COUNT];
-    int64_t now_ns;       /* of the call being served */
+    int64_t now_ns; /* of the call being served */
 };
 
 /* ---- engine.c ---- */

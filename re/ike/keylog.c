@@ -50,8 +50,8 @@ char *ike_keylog_ike(const struct ike *ike, uint32_t sa_index)
     size_t n_key = (size_t)enc->key_bytes + enc->salt_bytes;
 
     s = g_string_new(NULL);
-    g_string_append_printf(s, "%016" G_GINT64_MODIFIER "x,%016" G_GINT64_MODIFIER "x,",
-                           sa->spi_i, sa->spi_r);
+    g_string_append_printf(s, "%016" G_GINT64_MODIFIER "x,%016" G_GINT64_MODIFIER "x,", sa->spi_i,
+                           sa->spi_r);
     hex(s, sa->keys.ei, n_key);
     g_string_append_c(s, ',');
     hex(s, sa->keys.er, n_key);

@@ -13,12 +13,12 @@
 #include "re/ike/ike.h"
 
 #define IKE_HEADER_BYTES 28
-#define IKE_PAYLOADS_MAX 48  /* a first IKE_AUTH of a talkative peer has about 20 */
-#define IKE_NONCE_MIN    16  /* RFC 7296 section 3.9 */
+#define IKE_PAYLOADS_MAX 48 /* a first IKE_AUTH of a talkative peer has about 20 */
+#define IKE_NONCE_MIN    16 /* RFC 7296 section 3.9 */
 #define IKE_NONCE_MAX    256
 #define IKE_NONCE_OWN    32
-#define IKE_RANGES_MAX   32  /* traffic selectors of one payload; more is malformed */
-#define IKE_SPIS_MAX     32  /* SPIs of one Delete payload we act on */
+#define IKE_RANGES_MAX   32 /* traffic selectors of one payload; more is malformed */
+#define IKE_SPIS_MAX     32 /* SPIs of one Delete payload we act on */
 
 enum ike_exchange {
     IKE_SA_INIT = 34,
@@ -119,7 +119,7 @@ enum ike_verdict ike_rules_check(uint8_t exchange, bool response, bool sealed,
 
 struct ike_builder {
     struct fw_emit e;
-    size_t next_at;    /* where the type of the next payload is to be written; SIZE_MAX: into first */
+    size_t next_at; /* where the type of the next payload is to be written; SIZE_MAX: into first */
     size_t payload_at; /* of the payload being written */
     uint8_t first;
 };
@@ -140,7 +140,7 @@ struct ike_choice {
     uint8_t number;
     struct ike_suite ike;
     struct ike_esp_suite esp;
-    uint64_t spi;     /* of the peer, 0 none */
+    uint64_t spi; /* of the peer, 0 none */
 };
 
 enum ike_choose { IKE_CHOOSE_OK, IKE_CHOOSE_NONE, IKE_CHOOSE_SYNTAX };
@@ -226,7 +226,7 @@ unsigned ike_ts_side(const struct ike_selector *pairs, unsigned n, bool local,
 struct ike_sk_key {
     enum fw_enc enc;
     enum fw_integ integ;
-    const uint8_t *key;       /* with the salt behind it */
+    const uint8_t *key; /* with the salt behind it */
     const uint8_t *integ_key;
 };
 

@@ -26,3 +26,8 @@ ike_sealed-pkg := glib crypto
 ike_record-src := tests/fuzz/ike_record.c tests/exchange/world.c
 ike_record-use := ike fwcrypto firmware
 ike_record-pkg := glib crypto
+
+unit-tests += ike
+ike-src := tests/unit/ike/message_test.c tests/unit/ike/ts_test.c
+ike-use := ike fwcrypto firmware
+ike-pkg := glib crypto

@@ -14,7 +14,7 @@
 #define PROPOSALS_MAX  32
 
 enum transform { T_ENCR = 1, T_PRF = 2, T_INTEG = 3, T_GROUP = 4, T_ESN = 5 };
-#define T_KINDS 6
+#define T_KINDS         6
 #define ATTR_KEY_LENGTH 14
 
 struct proposal {

@@ -97,8 +97,8 @@ static void get_esp(struct fw_cursor *c, struct ike_esp_suite *s)
     s->esn = fw_cursor_u8(c);
     s->enc = enc < FW_ENC_COUNT ? (enum fw_enc)enc : FW_ENC_NONE;
     s->integ = integ < FW_INTEG_COUNT ? (enum fw_integ)integ : FW_INTEG_NONE;
-    c->failed = c->failed || enc >= FW_ENC_COUNT || integ >= FW_INTEG_COUNT ||
-                !protects(s->enc, s->integ);
+    c->failed =
+        c->failed || enc >= FW_ENC_COUNT || integ >= FW_INTEG_COUNT || !protects(s->enc, s->integ);
 }
 
 static void put_suite(struct fw_emit *e, const struct ike_suite *s)

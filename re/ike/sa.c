@@ -448,8 +448,7 @@ bool ike_nonce_take(struct ike_nonce *n, const struct ike_payload *p)
 }
 
 /* The smaller of two nonces, cut or filled with zeroes to a fixed size. */
-void ike_nonce_min(const struct ike_nonce *a, const struct ike_nonce *b,
-                   uint8_t ret[IKE_NONCE_OWN])
+void ike_nonce_min(const struct ike_nonce *a, const struct ike_nonce *b, uint8_t ret[IKE_NONCE_OWN])
 {
     uint8_t x[IKE_NONCE_OWN] = {0}, y[IKE_NONCE_OWN] = {0};
 
@@ -464,8 +463,8 @@ bool ike_ke_take(struct ike_nego *n, const struct ike_payload *p)
     uint16_t group;
     size_t len;
 
-    if (!p || !ike_ke_parse(fw_cursor(p->body, p->len), &group, &data, &len) ||
-        group != n->group || len != fw_group_public_bytes(group) || len > FW_DH_MAX) {
+    if (!p || !ike_ke_parse(fw_cursor(p->body, p->len), &group, &data, &len) || group != n->group ||
+        len != fw_group_public_bytes(group) || len > FW_DH_MAX) {
         return false;
     }
     memcpy(n->public_peer, data, len);

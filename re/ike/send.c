@@ -87,8 +87,8 @@ void ike_answer(struct ike_sa *sa, uint8_t exchange, struct ike_builder *chain)
     sa->in_id++;
     sa->in_busy = false;
     ike_sa_record(sa);
-    push(sa, &sa->in_to, sa->in_to_port, &sa->in_from, sa->in_from_port, sa->in_natt,
-         message->data, message->len);
+    push(sa, &sa->in_to, sa->in_to_port, &sa->in_from, sa->in_from_port, sa->in_natt, message->data,
+         message->len);
 }
 
 void ike_answer_notify(struct ike_sa *sa, uint8_t exchange, uint16_t type, const void *data,

@@ -102,8 +102,7 @@ static unsigned tries(const struct ike_sa *sa)
 {
     struct ike_gateway *g = ike_gateway_find(sa->ike, sa->gateway);
 
-    if (sa->state == IKE_S_INIT || sa->state == IKE_S_AUTH ||
-        sa->out.kind == IKE_TASK_IKE_DELETE) {
+    if (sa->state == IKE_S_INIT || sa->state == IKE_S_AUTH || sa->out.kind == IKE_TASK_IKE_DELETE) {
         return IKE_TRIES_SETUP;
     }
     if (sa->out.kind == IKE_TASK_LIVENESS && g && g->c.dpd_threshold > 0) {
@@ -130,7 +129,7 @@ void ike_task_retransmit(struct ike_sa *sa)
         return;
     }
     if (sa->out_tries >= tries(sa)) {
-        enum ike_reason reason = sa->out.kind == IKE_TASK_LIVENESS ? IKE_REASON_PEER_DEAD
+        enum ike_reason reason = sa->out.kind == IKE_TASK_LIVENESS     ? IKE_REASON_PEER_DEAD
                                  : sa->out.kind == IKE_TASK_IKE_DELETE ? sa->out.reason
                                  : sa->init_error                      ? sa->init_error
                                                                        : IKE_REASON_NO_RESPONSE;
@@ -179,8 +178,7 @@ void ike_task_advance(struct ike_sa *sa)
 }
 
 /* The answer stops the retransmission at once; the task itself may go on (a derivation). */
-enum ike_verdict ike_task_answer(struct ike_sa *sa, uint8_t exchange,
-                                 const struct ike_payloads *ps)
+enum ike_verdict ike_task_answer(struct ike_sa *sa, uint8_t exchange, const struct ike_payloads *ps)
 {
     enum ike_verdict v = IKE_VERDICT_STATE;
 

@@ -22,7 +22,7 @@ static void prefix_bounds(const struct fw_prefix *p, uint8_t low[16], uint8_t hi
 static void clear_host(uint8_t *a, size_t size, unsigned len)
 {
     for (size_t bit = len; bit < size * 8; bit++) {
-        a[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
+        a[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
     }
 }
 

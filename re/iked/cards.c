@@ -16,7 +16,7 @@
 #include "re/iked/iked.h"
 
 #define QUERY_MS    2000
-#define LOST_NS     FW_SEC       /* an installation failed: rekey after this, not at once */
+#define LOST_NS     FW_SEC /* an installation failed: rekey after this, not at once */
 #define LIVENESS_NS (2 * FW_SEC)
 
 struct later { /* a delayed delete, or a rekey after a failed installation */
@@ -229,7 +229,7 @@ struct belief { /* one half of a CHILD SA of the records */
 struct reconcile {
     struct iked *iked;
     GArray *beliefs;
-    unsigned open;       /* queries out */
+    unsigned open; /* queries out */
     uint8_t answered[256 / 8];
 };
 

@@ -32,9 +32,9 @@ struct tunnel_event {
 struct tunnel {
     struct iked *iked;
     struct bus_ike_tunnel c;
-    bool told_now;          /* in the sync under way */
+    bool told_now; /* in the sync under way */
     bool status_known, status_up;
-    unsigned attempts;      /* without success */
+    unsigned attempts; /* without success */
     unsigned negotiations, failures, deletes;
     struct fw_timer *retry;
     struct tunnel_event events[TUNNEL_EVENTS_MAX];

@@ -240,14 +240,13 @@ static void stop(void *data)
 int main(int argc, char **argv)
 {
     static const uint16_t subscriptions[] = {BUS_SA_EXPIRE, BUS_TUNNEL_TRIGGER, 0};
-    static const struct re_rpc rpcs[] = {
-        {"get-ike-security-associations-information", show_ike},
-        {"get-security-associations-information", show_ipsec},
-        {"get-ipsec-statistics-information", show_statistics},
-        {"clear-ike-security-association", clear_ike},
-        {"clear-ipsec-security-association", clear_ipsec},
-        {"clear-ipsec-tunnel-event-statistics", clear_events},
-        {NULL, NULL}};
+    static const struct re_rpc rpcs[] = {{"get-ike-security-associations-information", show_ike},
+                                         {"get-security-associations-information", show_ipsec},
+                                         {"get-ipsec-statistics-information", show_statistics},
+                                         {"clear-ike-security-association", clear_ike},
+                                         {"clear-ipsec-security-association", clear_ipsec},
+                                         {"clear-ipsec-tunnel-event-statistics", clear_events},
+                                         {NULL, NULL}};
     static const struct re_role role = {.name = "iked",
                                         .role = BUS_ROLE_IKED,
                                         .subscriptions = subscriptions,

@@ -48,10 +48,10 @@ static int side_open(int family, uint16_t number, GError **error)
         fw_fail_errno(error, "UDP socket for port %u", number);
         return -1;
     }
-    if ((family == AF_INET ? setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on)
-                           : setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) ||
-                                 setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on,
-                                            sizeof on)) != 0 ||
+    if ((family == AF_INET
+             ? setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on)
+             : setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) ||
+                   setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on)) != 0 ||
         bind(fd, (struct sockaddr *)&at, n) != 0) {
         fw_fail_errno(error, "UDP port %u", number);
         close(fd);

@@ -26,8 +26,8 @@ struct head {
 struct records {
     uint8_t *base;
     unsigned slots;
-    uint8_t *used;       /* a byte per slot */
-    GHashTable *at;      /* index -> first slot + 1 */
+    uint8_t *used;  /* a byte per slot */
+    GHashTable *at; /* index -> first slot + 1 */
     uint64_t sequence;
 };
 

@@ -129,8 +129,7 @@ static void negotiation(struct re_xml *xml, const struct ike_sa_view *v)
     re_xml_leaf(xml, "ike-sa-message-id", "0");
     addresses(xml, v);
     re_xml_leaf(xml, "ike-sa-local-identity", "%s", ike_id_text(&v->local_id, text, sizeof text));
-    re_xml_leaf(xml, "ike-sa-remote-identity", "%s",
-                ike_id_text(&v->remote_id, text, sizeof text));
+    re_xml_leaf(xml, "ike-sa-remote-identity", "%s", ike_id_text(&v->remote_id, text, sizeof text));
     re_xml_leaf(xml, "ike-sa-flags", "IKE SA is created");
     re_xml_close(xml);
 }

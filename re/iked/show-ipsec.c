@@ -241,8 +241,8 @@ bool show_ipsec(const struct bus_rpc_call *call, struct re_xml *xml, GError **er
     (void)token;
     s.vpn = re_rpc_argument(call, "vpn-name");
     s.index = index ? (uint32_t)g_ascii_strtoull(index, NULL, 10) : 0;
-    s.detail = re_rpc_argument(call, "detail") ||
-               ((s.vpn || index) && !re_rpc_argument(call, "brief"));
+    s.detail =
+        re_rpc_argument(call, "detail") || ((s.vpn || index) && !re_rpc_argument(call, "brief"));
     s.children = g_array_new(FALSE, FALSE, sizeof(struct ike_child_view));
     ike_child_each(s.iked->ike, collect, &s);
     g_array_sort(s.children, by_tunnel);

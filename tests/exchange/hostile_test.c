@@ -257,9 +257,10 @@ static enum ike_verdict init_with_ke(uint16_t group, const uint8_t *data, size_t
 T(public_values_that_are_none)
 {
     uint8_t zero[64] = {0}, ones[64], off[64] = {[31] = 1, [63] = 1}, p[64];
-    static const uint8_t prime[32] = {0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 0, 0, 0,
-                                      0,    0,    0,    0,    0, 0, 0, 0, 0, 0xff, 0xff,
-                                      0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    static const uint8_t prime[32] = {0xff, 0xff, 0xff, 0xff, 0,    0,    0,    1,
+                                      0,    0,    0,    0,    0,    0,    0,    0,
+                                      0,    0,    0,    0,    0xff, 0xff, 0xff, 0xff,
+                                      0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
     memset(ones, 0xff, sizeof ones);
     memcpy(p, prime, 32);
@@ -432,8 +433,7 @@ T(delete_followed_by_notify)
     ike_notify_rekey_emit(&b, IKE_N_INVALID_SPI, spi);
     ike_delete_esp_emit(&b, &spi, 1);
     ike_delete_ike_emit(&b);
-    cr_assert_eq(seal_to_b(newest(w->b.ike), IKE_INFORMATIONAL, b.first, chain,
-                           fw_emit_len(&b.e)),
+    cr_assert_eq(seal_to_b(newest(w->b.ike), IKE_INFORMATIONAL, b.first, chain, fw_emit_len(&b.e)),
                  IKE_VERDICT_OK);
     cr_assert_eq(w->b.sas->len, 0);
     cr_assert_eq(g_hash_table_size(w->b.ike->by_index), 0);

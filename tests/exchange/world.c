@@ -14,8 +14,8 @@ static void pseudo_random(void *ret, size_t n, void *data)
     }
 }
 
-static void end_init(struct world *w, struct world_end *e, struct world_end *peer,
-                     const char *addr, uint64_t seed)
+static void end_init(struct world *w, struct world_end *e, struct world_end *peer, const char *addr,
+                     uint64_t seed)
 {
     e->world = w;
     e->peer = peer;

@@ -28,14 +28,14 @@ struct world_end {
     struct world_end *peer;
     struct ike *ike;
     struct fw_addr addr;
-    GQueue outbox;      /* struct ike_action: send */
-    GArray *sas;        /* struct world_sa */
+    GQueue outbox;       /* struct ike_action: send */
+    GArray *sas;         /* struct world_sa */
     GHashTable *records; /* index -> GByteArray */
     unsigned events[16]; /* by enum ike_event */
     enum ike_reason last_reason;
-    bool hold_jobs;      /* keep jobs in `held` */
+    bool hold_jobs; /* keep jobs in `held` */
     bool refuse_spi;
-    GQueue held;        /* struct ike_action */
+    GQueue held; /* struct ike_action */
     unsigned sent;
     uint64_t rng;
     uint16_t anchor;

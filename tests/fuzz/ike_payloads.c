@@ -8,7 +8,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void body(const uint8_t *p, size_t n)
 {
-    static const struct ike_suite ike = {FW_ENC_AES_CBC_128, FW_INTEG_SHA256_128, FW_PRF_SHA256, 19};
+    static const struct ike_suite ike = {FW_ENC_AES_CBC_128, FW_INTEG_SHA256_128, FW_PRF_SHA256,
+                                         19};
     static const struct ike_esp_suite esp = {FW_ENC_AES_GCM_128, FW_INTEG_NONE, 19, false};
     struct fw_cursor c = fw_cursor(p, n);
     struct ike_range ranges[IKE_RANGES_MAX];
