@@ -244,6 +244,21 @@ static void initial_contact(struct ike_sa *sa)
     g_list_free(all);
 }
 
+/* The peer was faster: our own attempt for the same tunnel has come no further than IKE_SA_INIT. */
+static void drop_own_attempt(struct ike_sa *sa, uint32_t tunnel)
+{
+    GList *all = g_hash_table_get_values(sa->ike->by_index);
+
+    for (GList *l = all; l; l = l->next) {
+        struct ike_sa *o = l->data;
+
+        if (o->state == IKE_S_INIT && o->first_tunnel == tunnel) {
+            ike_sa_kill(o, IKE_REASON_REPLACED);
+        }
+    }
+    g_list_free(all);
+}
+
 /* Look for the tunnel whose selectors fit; one without a CHILD SA before one that has some. */
 static uint16_t first_child_request(struct ike_sa *sa, const struct ike_payloads *ps)
 {
@@ -356,6 +371,7 @@ void ike_auth_responder_advance(struct ike_sa *sa)
         ike_child_install_outbound(sa, child);
         ike_event_push(sa, IKE_EVENT_CHILD_UP, IKE_REASON_NONE, tunnel);
         ike_sa_record(sa);
+        drop_own_attempt(sa, tunnel);
     }
     ike_task_run(sa);
 }

@@ -308,7 +308,7 @@ bool ike_spi_in_use(const struct ike *ike, uint32_t spi);
 
 /* ---- records (record.c) ---- */
 
-#define IKE_RECORD_MAX 16384 /* two cached messages and the CHILD SAs of one IKE SA */
+#define IKE_RECORD_MAX 65536 /* two cached messages and the CHILD SAs of one IKE SA */
 
 /* The record of one IKE SA; contains keys. 0: unknown index or no room. */
 size_t ike_record_write(const struct ike *ike, uint32_t sa_index, uint8_t *ret, size_t room);

@@ -16,10 +16,10 @@
 
 #define IKE_CHILDREN_MAX      64 /* of one IKE SA: bounds what a peer can make us keep */
 #define IKE_HALF_OPEN_NS      (30 * FW_SEC)
-#define IKE_RETRANSMIT_NS     (1 * FW_SEC)
+#define IKE_RETRANSMIT_NS     (500 * FW_MS)
 #define IKE_RETRANSMIT_MAX_NS (16 * FW_SEC)
-#define IKE_TRIES             8             /* about 80 s for an established SA */
-#define IKE_TRIES_SETUP       5             /* about 31 s for a new one; the caller tries again */
+#define IKE_TRIES             9             /* about 80 s for an established SA */
+#define IKE_TRIES_SETUP       5             /* about 15 s for a new one; the caller tries again */
 #define IKE_OLD_INBOUND_NS    (5 * FW_SEC)  /* packets in flight on a replaced SA still decrypt */
 #define IKE_SWITCH_NS         (1 * FW_SEC)  /* responder of a rekey: outbound at the latest */
 #define IKE_RETRY_NS          (3 * FW_SEC)  /* after TEMPORARY_FAILURE, plus jitter */

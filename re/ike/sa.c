@@ -115,7 +115,7 @@ void ike_sa_kill(struct ike_sa *sa, enum ike_reason reason)
         if (!sa->replaced) {
             ike_event_push(sa, IKE_EVENT_IKE_DOWN, reason, 0);
         }
-    } else if (sa->initiator) {
+    } else if (sa->initiator && reason != IKE_REASON_REPLACED) {
         ike_event_push(sa, IKE_EVENT_FAILED, reason, sa->first_tunnel);
     }
     g_ptr_array_add(ike->dead, sa);

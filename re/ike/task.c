@@ -1,7 +1,7 @@
 /*
  * task - our requests, one at a time (RFC 7296 sections 2.1 to 2.3).
  *
- * Retransmissions back off from one second to sixteen; liveness checks follow the
+ * Retransmissions back off from half a second to sixteen; liveness checks follow the
  * configured interval and threshold. A request that is never answered ends the IKE SA.
  */
 #include "re/ike/internal.h"

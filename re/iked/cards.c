@@ -188,14 +188,15 @@ void cards_install(struct iked *iked, const struct ike_action *a)
 /* ---- delete ---- */
 
 static void delete_now(struct iked *iked, const struct ike_placement *place,
-                       enum ike_direction direction, uint32_t spi)
+                       enum ike_direction direction, uint32_t spi, uint32_t tunnel)
 {
     struct bus_sa_delete m = {.direction = direction == IKE_INBOUND ? BUS_DIRECTION_INBOUND
                                                                     : BUS_DIRECTION_OUTBOUND,
                               .spi = spi,
                               .anchor = place->anchor,
                               .spu = place->spu,
-                              .thread = place->thread};
+                              .thread = place->thread,
+                              .tunnel = tunnel};
 
     bus_call(iked->bus, card_of(place), BUS_SA_DELETE, &m, 0, ignored, iked);
 }
@@ -204,7 +205,7 @@ static void delete_due(void *data)
 {
     struct later *l = data;
 
-    delete_now(l->iked, &l->what.place, l->what.direction, l->what.spi);
+    delete_now(l->iked, &l->what.place, l->what.direction, l->what.spi, l->what.tunnel);
     later_end(l);
 }
 
@@ -213,7 +214,7 @@ void cards_delete(struct iked *iked, const struct ike_action *a)
     if (a->delay_ns > 0) {
         later_add(iked, a, delete_due, a->delay_ns);
     } else {
-        delete_now(iked, &a->place, a->direction, a->spi);
+        delete_now(iked, &a->place, a->direction, a->spi, a->tunnel);
     }
 }
 
@@ -279,7 +280,7 @@ static void compare(struct reconcile *r, uint8_t slot, const struct bus_sa_info 
         place.anchor = t ? t->c.anchor : 0;
     }
     fw_info("fpc %u holds SA 0x%08x of nobody: deleted", slot, sa->spi);
-    delete_now(r->iked, &place, inbound ? IKE_INBOUND : IKE_OUTBOUND, sa->spi);
+    delete_now(r->iked, &place, inbound ? IKE_INBOUND : IKE_OUTBOUND, sa->spi, sa->tunnel);
 }
 
 static void begin_to_work(struct iked *iked)

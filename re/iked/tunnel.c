@@ -1,7 +1,7 @@
 /*
  * tunnel - a tunnel's wish to be up, its retries, its status for others, and its history.
  *
- * Retries back off from half a second to a minute, with jitter so that the two ends of a lab do
+ * Retries back off from half a second to a quarter of a minute, with jitter so that the two ends of a lab do
  * not meet again and again. Event texts: srx5000 reference E.12.
  */
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "re/iked/iked.h"
 
 #define RETRY_FIRST_NS (FW_SEC / 2)
-#define RETRY_MOST_NS  (60 * FW_SEC)
+#define RETRY_MOST_NS  (15 * FW_SEC)
 
 bool tunnel_wanted(const struct tunnel *t)
 {
