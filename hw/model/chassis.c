@@ -1,8 +1,6 @@
 /* chassis - see chassis.h. */
 #include "hw/model/chassis.h"
 
-#include <string.h>
-
 struct _HwSlot {
     GObject parent;
     uint8_t number;
@@ -310,14 +308,4 @@ bool hw_chassis_plane_set(HwChassis *chassis, unsigned plane, bool up)
         g_signal_emit(chassis, planes_changed_signal, 0);
     }
     return true;
-}
-
-void hw_chassis_port_mac(HwChassis *chassis, const char *port, uint8_t ret[6])
-{
-    uint64_t h = place_hash(chassis, port);
-
-    ret[0] = 0x02; /* locally administered, unicast */
-    for (unsigned i = 1; i < 6; i++, h >>= 8) {
-        ret[i] = (uint8_t)h;
-    }
 }

@@ -2,7 +2,7 @@
  * chassis - HwChassis: midplane, slots, and what is seated in them.
  *
  * Made from a node of a lab file: FPC slots, control boards, Routing Engines.
- * A slot (HwSlot) holds at most one unit. Serial numbers and port addresses
+ * A slot (HwSlot) holds at most one unit. Serial numbers
  * follow from the lab's seed, the node's name and the place alone.
  * Signals: `unit-changed` (HwUnit) and `planes-changed`. Main-loop thread only.
  */
@@ -47,7 +47,5 @@ uint16_t hw_chassis_planes(HwChassis *chassis);
 uint16_t hw_chassis_planes_all(HwChassis *chassis);
 /* Switches one plane; false when there is no such plane. */
 bool hw_chassis_plane_set(HwChassis *chassis, unsigned plane, bool up);
-/* A locally administered address for a port, the same in every run of the lab. */
-void hw_chassis_port_mac(HwChassis *chassis, const char *port, uint8_t ret[6]);
 
 #endif
