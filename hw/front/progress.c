@@ -11,6 +11,8 @@
 #include "firmware/core/clock.h"
 #include "hw/front/front.h"
 
+#define REASON_RESET_THRESHOLD 72 /* the box gave this card up */
+
 struct progress {
     bool quiet, json;
     bool up, online, ended;
@@ -156,6 +158,13 @@ void progress_event(const char *name, JsonObject *data, void *user)
         show(progress, node, front_json_text(data, "name"), front_json_text(data, "card"),
              front_json_text(data, "reason-text"));
     } else if (json_object_has_member(data, "slot")) {
+        if (!progress->online && !progress->failure &&
+            front_json_number(data, "reason") == REASON_RESET_THRESHOLD) {
+            progress->failure = g_strdup_printf(
+                "%s (%s) of node %s does not come online: %s; vchassis log shows more",
+                front_json_text(data, "name"), front_json_text(data, "card"), node,
+                front_json_text(data, "reason-text"));
+        }
         show_slot(progress, node, data);
     }
 }
