@@ -16,11 +16,14 @@
 #include <unistd.h>
 
 #include "firmware/core/clock.h"
+#include "firmware/core/cursor.h"
 #include "hw/front/front.h"
 
-#define PCAPNG_PACKET 6u     /* enhanced packet block */
-#define BLOCK_HEAD    8u     /* type and total length, host byte order of the writer */
-#define DRAIN_NS      (2 * FW_SEC)
+#define PCAPNG_SECTION 0x0a0d0d0au /* section header block, in either byte order */
+#define PCAPNG_MAGIC   0x1a2b3c4du /* its third word tells the byte order of the section */
+#define PCAPNG_PACKET  6u          /* enhanced packet block */
+#define BLOCK_HEAD     12u         /* type, total length, first word of the body */
+#define DRAIN_NS       (2 * FW_SEC)
 
 static const char usage_text[] =
     "usage: vchassis capture [--lab LAB] [--count N] [--seconds S] NODE PORT FILE\n"
@@ -39,10 +42,32 @@ struct capture {
     int pipe;
     int file;
     uint64_t packets, wanted;
+    bool little_endian;  /* of the current section */
     uint8_t head[BLOCK_HEAD];
     unsigned head_len;
     uint32_t block_left; /* bytes of the current block still to come */
 };
+
+static uint32_t word_of(const struct capture *c, unsigned at)
+{
+    struct fw_cursor cursor = fw_cursor(c->head + at, 4);
+    uint32_t word = fw_cursor_u32(&cursor);
+
+    return c->little_endian ? GUINT32_SWAP_LE_BE(word) : word;
+}
+
+static void block_begin(struct capture *c)
+{
+    uint32_t total;
+
+    if (word_of(c, 0) == PCAPNG_SECTION && word_of(c, 8) != PCAPNG_MAGIC) {
+        c->little_endian = !c->little_endian;
+    }
+    total = word_of(c, 4);
+    c->packets += word_of(c, 0) == PCAPNG_PACKET;
+    c->block_left = total > BLOCK_HEAD ? total - BLOCK_HEAD : 0;
+    c->head_len = 0;
+}
 
 /* Follows the block structure of what passes. */
 static void blocks_count(struct capture *c, const uint8_t *data, size_t len)
@@ -58,13 +83,7 @@ static void blocks_count(struct capture *c, const uint8_t *data, size_t len)
             memcpy(c->head + c->head_len, data, take);
             c->head_len += (unsigned)take;
             if (c->head_len == BLOCK_HEAD) {
-                uint32_t type, total;
-
-                memcpy(&type, c->head, sizeof(type));
-                memcpy(&total, c->head + 4, sizeof(total));
-                c->packets += type == PCAPNG_PACKET;
-                c->block_left = total > BLOCK_HEAD ? total - BLOCK_HEAD : 0;
-                c->head_len = 0;
+                block_begin(c);
             }
         }
         data += take;
