@@ -1,0 +1,115 @@
+/*
+ * ipsec - ESP at the anchor thread (RFC 4303), tunnel mode.
+ *
+ * An SA belongs to one flow thread. The main thread makes it complete (keys
+ * expanded, windows and templates ready) and hands it over by message; from
+ * then on only the thread writes to it, until it hands it back to be erased. The
+ * main thread reads its counters racily for shows.
+ *
+ * An inbound SA begins as larval: it has its SPI and keeps up to
+ * IPSEC_HELD_MAX packets until the keys come. An outbound SA's counter starts at
+ * 1 and never goes back; at its end the SA stops for good.
+ *
+ * Limits: IPSEC_SAS_MAX SAs a thread and direction; outer and inner addresses
+ * of IPv4 (IPv6 inside is carried, outside it needs a row in esp-out.c's header
+ * writer); no outer fragments.
+ */
+#ifndef IPSEC_IPSEC_H
+#define IPSEC_IPSEC_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "firmware/fabric/fabric.h"
+#include "messages.h" /* generated */
+#include "spc/flow/tables.h"
+#include "spc/ipsec/engine.h"
+#include "spc/ipsec/replay.h"
+
+#define IPSEC_SAS_MAX     4096u /* a thread and direction */
+#define IPSEC_HELD_MAX    32    /* packets for a larval SA */
+#define IPSEC_OUTER_MAX   28    /* IPv4 and UDP */
+#define IPSEC_TRAILER_MAX 64u   /* padding, pad length, next header, tag: 15 + 2 + 32 and some */
+#define IPSEC_SOFT_LIMIT  0xf0000000u /* 32-bit numbers: ask for a new SA from here on */
+
+enum ipsec_df { IPSEC_DF_CLEAR, IPSEC_DF_SET, IPSEC_DF_COPY };
+
+struct flow_thread;
+
+struct ipsec_sa {
+    uint32_t spi, tunnel;
+    uint8_t direction;              /* enum bus_direction */
+    uint8_t spu, thread;
+    bool larval;
+    bool esn;
+    bool any;                       /* the selectors take every IPv4 packet */
+    bool soft_told, hard_told;      /* sa-expire went out */
+    uint8_t df;                     /* enum ipsec_df */
+    uint8_t iv_bytes, icv_bytes, block_bytes;
+    uint8_t outer_bytes;            /* outbound: IP and UDP headers */
+    uint16_t ifl;                   /* st0 unit */
+    const struct ipsec_engine *engine;
+    struct ipsec_key *key;          /* owned */
+    uint64_t sequence;              /* outbound: last sent */
+    struct ipsec_replay replay;     /* inbound */
+    struct fw_addr local, remote;
+    uint16_t encap_local, encap_remote;
+    uint8_t outer[IPSEC_OUTER_MAX]; /* outbound: header, all but lengths and per-packet fields */
+    uint32_t outer_sum;             /* of the IP header's constant words */
+    struct flow_adjacency out;      /* outbound: outer route, as of its generation */
+    unsigned n_selectors;
+    struct bus_traffic_selector selectors[FLOW_SELECTORS_MAX];
+    struct ipsec_sa *older;         /* outbound: chain of the tunnel's SAs */
+    /* read by the main thread */
+    uint64_t packets, bytes, drops, replay_drops, auth_failures;
+    /* larval */
+    unsigned n_held;
+    struct fabric_packet *held;     /* IPSEC_HELD_MAX places, owned; NULL when not larval */
+};
+
+/* ---- SAs (main thread) ---- */
+
+/* A larval inbound SA. */
+struct ipsec_sa *ipsec_sa_larval(const struct bus_spi_reserve *request, uint32_t spi);
+/* A complete SA; engine NULL: the best. NULL with error when the message makes no sense. */
+struct ipsec_sa *ipsec_sa_new(const struct bus_sa_install *m, const struct ipsec_engine *engine,
+                              GError **error);
+/* Erases keys. Held packets must have been let go. NULL is allowed. */
+void ipsec_sa_free(struct ipsec_sa *sa);
+
+/* ---- tables of a thread ---- */
+
+struct ipsec_thread;
+
+struct ipsec_thread *ipsec_thread_new(void);
+void ipsec_thread_free(struct ipsec_thread *table); /* frees what is still in it */
+
+/* The following run on the lane's thread. */
+
+/* Put an SA in; an inbound one takes the larval one's place and gets its packets. *ret_old is what
+ * is to be freed by the main thread (or NULL). False: the table is full, sa stays the caller's. */
+bool ipsec_insert(struct flow_thread *t, struct ipsec_sa *sa, struct ipsec_sa **ret_old);
+/* Take one out, to be freed by the main thread; NULL when it is not there. */
+struct ipsec_sa *ipsec_remove(struct flow_thread *t, enum bus_direction direction, uint32_t spi);
+/* Clear packet for the tunnel in its cell; consumes it. */
+void ipsec_encrypt(struct flow_thread *t, struct fabric_packet *p);
+/* ESP packet, outer IP header first; consumes it. */
+void ipsec_decrypt(struct flow_thread *t, struct fabric_packet *p);
+/* Ask for the memory that the packet's SA lies in. */
+void ipsec_prefetch(struct flow_thread *t, const struct fabric_packet *p);
+
+/* ---- inside ---- */
+
+struct ipsec_sa *ipsec_find_in(const struct ipsec_thread *table, uint32_t spi);
+/* The newest outbound SA of a tunnel. */
+struct ipsec_sa *ipsec_find_out(const struct ipsec_thread *table, uint32_t tunnel);
+/* At most one tunnel-trigger a second and thread. */
+bool ipsec_trigger_due(struct ipsec_thread *table, int64_t now_s);
+/* SPI of an ESP packet in clear or in UDP; 0 when it is none. *ret_esp: where the ESP header is. */
+uint32_t ipsec_spi_of(const uint8_t *data, uint32_t bytes, uint32_t *ret_esp);
+/* Does any selector take a packet with these addresses? */
+bool ipsec_selectors_match(const struct ipsec_sa *sa, const struct fw_addr *local,
+                           const struct fw_addr *remote);
+
+#endif

@@ -1,0 +1,362 @@
+/*
+ * sa - making and erasing SAs, and a thread's two tables of them.
+ *
+ * Tables are open addressing over fixed, lazily touched memory: inbound by SPI,
+ * outbound by tunnel. Several outbound SAs of a tunnel stand in a chain, the
+ * newest first; it is the one that is used.
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "firmware/core/error.h"
+#include "firmware/core/secret.h"
+#include "spc/flow/checksum.h"
+#include "spc/flow/lane.h"
+#include "spc/ipsec/ipsec.h"
+
+#define SLOTS (IPSEC_SAS_MAX * 2)
+
+struct slot {
+    uint32_t key; /* SPI or tunnel */
+    uint32_t zero;
+    struct ipsec_sa *sa; /* NULL: free */
+};
+
+struct ipsec_thread {
+    struct slot in[SLOTS];
+    struct slot out[SLOTS]; /* first of the tunnel's chain */
+    unsigned n_in, n_out;   /* SAs */
+    int64_t triggered_s;    /* last tunnel-trigger */
+};
+
+/* ---- making ---- */
+
+struct ipsec_sa *ipsec_sa_larval(const struct bus_spi_reserve *request, uint32_t spi)
+{
+    struct ipsec_sa *sa = g_new0(struct ipsec_sa, 1);
+
+    sa->spi = spi;
+    sa->tunnel = request->tunnel;
+    sa->direction = BUS_DIRECTION_INBOUND;
+    sa->spu = request->spu;
+    sa->thread = request->thread;
+    sa->larval = true;
+    sa->held = g_new0(struct fabric_packet, IPSEC_HELD_MAX);
+    return sa;
+}
+
+/* IPv4 header and UDP header of tunnel packets; lengths, id, TOS, DF come with the packet. */
+static void outer_prepare(struct ipsec_sa *sa)
+{
+    uint8_t *o = sa->outer;
+
+    o[0] = 0x45;
+    o[8] = 64;
+    o[9] = sa->encap_remote ? FLOW_PROTO_UDP : FLOW_PROTO_ESP;
+    memcpy(o + 12, sa->local.bytes, 4);
+    memcpy(o + 16, sa->remote.bytes, 4);
+    sa->outer_bytes = 20;
+    if (sa->encap_remote) {
+        o[20] = (uint8_t)(sa->encap_local >> 8);
+        o[21] = (uint8_t)sa->encap_local;
+        o[22] = (uint8_t)(sa->encap_remote >> 8);
+        o[23] = (uint8_t)sa->encap_remote;
+        sa->outer_bytes = 28;
+    }
+    sa->outer_sum = (uint32_t)(uint16_t)~flow_checksum(o, 20);
+}
+
+static bool sa_fill(struct ipsec_sa *sa, const struct bus_sa_install *m,
+                    const struct ipsec_engine *engine, GError **error)
+{
+    const struct fw_enc_row *enc;
+    const struct fw_integ_row *integ;
+
+    if (m->encryption == FW_ENC_NONE || m->encryption >= FW_ENC_COUNT ||
+        m->integrity >= FW_INTEG_COUNT) {
+        return fw_fail(error, FW_ERROR_UNSUPPORTED, "unknown algorithms %u and %u", m->encryption,
+                       m->integrity);
+    }
+    enc = fw_enc_row(m->encryption);
+    integ = fw_integ_row(m->integrity);
+    if (m->key.len != enc->key_bytes + enc->salt_bytes ||
+        m->integrity_key.len != (enc->aead ? 0 : integ->key_bytes)) {
+        return fw_fail(error, FW_ERROR_INVALID, "%u and %u bytes of keys do not fit %s",
+                       m->key.len, m->integrity_key.len, enc->config);
+    }
+    if (m->spi < 256) {
+        return fw_fail(error, FW_ERROR_INVALID, "SPI %u is reserved", m->spi);
+    }
+    if (m->local.family != FW_FAMILY_V4 || m->remote.family != FW_FAMILY_V4) {
+        return fw_fail(error, FW_ERROR_UNSUPPORTED, "outer addresses must be IPv4");
+    }
+    sa->engine = engine ? engine : ipsec_engine_find(m->encryption, m->integrity, NULL);
+    if (!sa->engine) {
+        return fw_fail(error, FW_ERROR_UNSUPPORTED, "no engine for %s", enc->config);
+    }
+    sa->key = sa->engine->key_new(m->encryption, m->integrity, m->key.data, m->integrity_key.data,
+                                  m->direction == BUS_DIRECTION_OUTBOUND);
+    if (!sa->key) {
+        return fw_fail(error, FW_ERROR_SYSTEM, "%s does not take the keys", sa->engine->name);
+    }
+    sa->iv_bytes = enc->iv_bytes;
+    sa->block_bytes = MAX(enc->block_bytes, 4);
+    sa->icv_bytes = enc->aead ? enc->icv_bytes : integ->icv_bytes;
+    return true;
+}
+
+struct ipsec_sa *ipsec_sa_new(const struct bus_sa_install *m, const struct ipsec_engine *engine,
+                              GError **error)
+{
+    struct ipsec_sa *sa = g_new0(struct ipsec_sa, 1);
+    uint64_t *bitmap = NULL;
+
+    sa->spi = m->spi;
+    sa->tunnel = m->tunnel;
+    sa->direction = m->direction;
+    sa->spu = m->spu;
+    sa->thread = m->thread;
+    sa->esn = m->esn;
+    sa->df = m->df;
+    sa->ifl = m->ifl;
+    sa->local = m->local;
+    sa->remote = m->remote;
+    sa->encap_local = m->encap_local;
+    sa->encap_remote = m->encap_remote;
+    sa->n_selectors = m->n_selectors;
+    memcpy(sa->selectors, m->selectors, m->n_selectors * sizeof sa->selectors[0]);
+    sa->any = m->n_selectors == 0;
+    for (unsigned i = 0; i < m->n_selectors; i++) {
+        sa->any |= m->selectors[i].local.len == 0 && m->selectors[i].remote.len == 0 &&
+                   m->selectors[i].local.addr.family == FW_FAMILY_V4;
+    }
+    if (!sa_fill(sa, m, engine, error)) {
+        ipsec_sa_free(sa);
+        return NULL;
+    }
+    if (m->direction == BUS_DIRECTION_OUTBOUND) {
+        outer_prepare(sa);
+    } else {
+        if (m->replay_window > 0) {
+            bitmap = g_new0(uint64_t, ipsec_replay_blocks(m->replay_window));
+        }
+        ipsec_replay_init(&sa->replay, m->replay_window, m->esn, bitmap);
+    }
+    return sa;
+}
+
+void ipsec_sa_free(struct ipsec_sa *sa)
+{
+    if (!sa) {
+        return;
+    }
+    if (sa->key) {
+        sa->engine->key_free(sa->key);
+    }
+    g_free(sa->replay.bitmap);
+    g_free(sa->held);
+    fw_wipe(sa, sizeof *sa);
+    g_free(sa);
+}
+
+bool ipsec_selectors_match(const struct ipsec_sa *sa, const struct fw_addr *local,
+                           const struct fw_addr *remote)
+{
+    for (unsigned i = 0; i < sa->n_selectors; i++) {
+        const struct bus_traffic_selector *s = &sa->selectors[i];
+
+        if (fw_prefix_contains(&s->local, local) && fw_prefix_contains(&s->remote, remote)) {
+            return true;
+        }
+    }
+    return sa->n_selectors == 0;
+}
+
+/* ---- tables ---- */
+
+static uint32_t home(uint32_t key)
+{
+    return (key * 0x9e3779b1u >> 12) % SLOTS;
+}
+
+static struct slot *slot_find(struct slot *slots, uint32_t key)
+{
+    uint32_t at = home(key);
+
+    while (slots[at].sa && slots[at].key != key) {
+        at = (at + 1) % SLOTS;
+    }
+    return &slots[at];
+}
+
+/* Close the gap so that every key is still found from its home. */
+static void slot_clear(struct slot *slots, struct slot *gone)
+{
+    uint32_t hole = (uint32_t)(gone - slots), at = hole;
+
+    slots[hole] = (struct slot){0, 0, NULL};
+    for (;;) {
+        at = (at + 1) % SLOTS;
+        if (!slots[at].sa) {
+            return;
+        }
+        if ((at - home(slots[at].key)) % SLOTS >= (at - hole) % SLOTS) {
+            slots[hole] = slots[at];
+            slots[at] = (struct slot){0, 0, NULL};
+            hole = at;
+        }
+    }
+}
+
+struct ipsec_thread *ipsec_thread_new(void)
+{
+    void *p = mmap(NULL, sizeof(struct ipsec_thread), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (p == MAP_FAILED) {
+        g_error("no memory for a thread's SAs");
+    }
+    return p;
+}
+
+void ipsec_thread_free(struct ipsec_thread *table)
+{
+    if (!table) {
+        return;
+    }
+    for (uint32_t i = 0; i < SLOTS && table->n_in > 0; i++) {
+        if (table->in[i].sa) {
+            ipsec_sa_free(table->in[i].sa);
+            table->n_in--;
+        }
+    }
+    for (uint32_t i = 0; i < SLOTS && table->n_out > 0; i++) {
+        for (struct ipsec_sa *sa = table->out[i].sa, *older; sa; sa = older) {
+            older = sa->older;
+            ipsec_sa_free(sa);
+            table->n_out--;
+        }
+    }
+    munmap(table, sizeof *table);
+}
+
+struct ipsec_sa *ipsec_find_in(const struct ipsec_thread *table, uint32_t spi)
+{
+    uint32_t at = home(spi);
+
+    while (table->in[at].sa && table->in[at].key != spi) {
+        at = (at + 1) % SLOTS;
+    }
+    return table->in[at].sa;
+}
+
+struct ipsec_sa *ipsec_find_out(const struct ipsec_thread *table, uint32_t tunnel)
+{
+    uint32_t at = home(tunnel);
+
+    while (table->out[at].sa && table->out[at].key != tunnel) {
+        at = (at + 1) % SLOTS;
+    }
+    return table->out[at].sa;
+}
+
+bool ipsec_trigger_due(struct ipsec_thread *table, int64_t now_s)
+{
+    bool due = table->triggered_s != now_s;
+
+    table->triggered_s = now_s;
+    return due;
+}
+
+static void held_let_go(struct flow_thread *t, struct ipsec_sa *larval, bool decrypt)
+{
+    for (unsigned i = 0; i < larval->n_held; i++) {
+        if (decrypt) {
+            ipsec_decrypt(t, &larval->held[i]);
+        } else {
+            flow_drop(t, &larval->held[i], FLOW_INVALID_SPI);
+        }
+    }
+    larval->n_held = 0;
+}
+
+static bool insert_in(struct flow_thread *t, struct ipsec_sa *sa, struct ipsec_sa **ret_old)
+{
+    struct ipsec_thread *table = t->ipsec;
+    struct slot *slot = slot_find(table->in, sa->spi);
+
+    *ret_old = slot->sa;
+    if (!slot->sa) {
+        if (table->n_in == IPSEC_SAS_MAX) {
+            return false;
+        }
+        table->n_in++;
+    }
+    slot->key = sa->spi;
+    slot->sa = sa;
+    if (*ret_old) {
+        held_let_go(t, *ret_old, true);
+    }
+    return true;
+}
+
+bool ipsec_insert(struct flow_thread *t, struct ipsec_sa *sa, struct ipsec_sa **ret_old)
+{
+    struct ipsec_thread *table = t->ipsec;
+    struct slot *slot;
+
+    if (sa->direction == BUS_DIRECTION_INBOUND) {
+        return insert_in(t, sa, ret_old);
+    }
+    *ret_old = NULL;
+    if (table->n_out == IPSEC_SAS_MAX) {
+        return false;
+    }
+    table->n_out++;
+    slot = slot_find(table->out, sa->tunnel);
+    sa->older = slot->sa;
+    slot->key = sa->tunnel;
+    slot->sa = sa;
+    return true;
+}
+
+static struct ipsec_sa *remove_out(struct ipsec_thread *table, uint32_t spi)
+{
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        struct ipsec_sa **link = &table->out[i].sa;
+
+        while (*link && (*link)->spi != spi) {
+            link = &(*link)->older;
+        }
+        if (*link) {
+            struct ipsec_sa *sa = *link;
+
+            if (link == &table->out[i].sa && !sa->older) {
+                slot_clear(table->out, &table->out[i]);
+            } else {
+                *link = sa->older;
+            }
+            table->n_out--;
+            return sa;
+        }
+    }
+    return NULL;
+}
+
+struct ipsec_sa *ipsec_remove(struct flow_thread *t, enum bus_direction direction, uint32_t spi)
+{
+    struct slot *slot;
+    struct ipsec_sa *sa;
+
+    if (direction == BUS_DIRECTION_OUTBOUND) {
+        return remove_out(t->ipsec, spi);
+    }
+    slot = slot_find(t->ipsec->in, spi);
+    sa = slot->sa;
+    if (sa) {
+        slot_clear(t->ipsec->in, slot);
+        t->ipsec->n_in--;
+        held_let_go(t, sa, false);
+    }
+    return sa;
+}

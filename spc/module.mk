@@ -1,0 +1,11 @@
+libraries += spc
+lib-spc-src := spc/flow/view.c spc/flow/lpm.c spc/flow/store.c spc/flow/tables.c \
+	spc/flow/policy.c spc/flow/session.c spc/flow/lane.c spc/flow/path.c spc/flow/first.c \
+	spc/flow/forward.c spc/flow/hold.c spc/flow/icmp.c spc/flow/split.c spc/cp/cp.c \
+	spc/ipsec/replay.c spc/ipsec/engine.c spc/ipsec/engine-mb.c spc/ipsec/engine-openssl.c \
+	spc/ipsec/sa.c spc/ipsec/esp-out.c spc/ipsec/esp-in.c
+lib-spc-pkg := glib crypto ipsecmb
+
+programs += vc-spcd
+vc-spcd-src := spc/main.c spc/control.c spc/worker.c spc/show.c
+vc-spcd-use := spc fwcrypto firmware
