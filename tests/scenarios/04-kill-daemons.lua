@@ -49,6 +49,8 @@ end)
 test("kill of labd leaves nothing", function()
     local pids = find_pids(lab:ps())
     lab:kill(nil, "labd")
+    wait_until("the keeper's end", 10, function() return vc.reap(lab.pid) end)
+    lab.pid = nil
     for _, pid in ipairs(pids) do
         wait_until("the end of process " .. pid, 10, function() return not readfile("/proc/" .. pid .. "/stat") end)
     end
