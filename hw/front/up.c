@@ -215,6 +215,23 @@ static bool gone_wait(const char *run, int64_t timeout_ms)
     return true;
 }
 
+/* Is this process the labd of that run directory, and not one that got its number later? */
+static bool is_labd_of(pid_t pid, const char *run)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/cmdline", (int)pid);
+    g_autofree char *text = NULL;
+    gsize len, at;
+    bool run_given = false;
+
+    if (pid <= 1 || !g_file_get_contents(path, &text, &len, NULL)) {
+        return false;
+    }
+    for (at = 0; at < len; at += strlen(text + at) + 1) {
+        run_given = run_given || strcmp(text + at, run) == 0;
+    }
+    return run_given && g_str_has_suffix(text, "vc-labd");
+}
+
 /* Ends a running lab from outside. */
 static bool lab_end(const char *name, GError **error)
 {
@@ -231,14 +248,9 @@ static bool lab_end(const char *name, GError **error)
         gone_wait(run, DOWN_WAIT_MS);
         front_client_free(client);
     }
-    if (access(run, F_OK) == 0 && record.labd > 1) {
-        struct front_pids *pids = front_pids_new(record.labd);
-
-        if (front_pids_host(pids, 1) == record.labd) { /* really a PID 1, not a number reused */
-            kill(record.labd, SIGKILL);
-            gone_wait(run, DOWN_WAIT_MS);
-        }
-        front_pids_free(pids);
+    if (access(run, F_OK) == 0 && is_labd_of(record.labd, run)) {
+        kill(record.labd, SIGKILL);
+        gone_wait(run, DOWN_WAIT_MS);
     }
     if (access(run, F_OK) == 0) { /* the keeper is gone: its work is ours */
         return front_tree_remove(run, error);
