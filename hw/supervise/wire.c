@@ -78,7 +78,7 @@ static void on_fault(struct hw_supervised *reporter, const struct bus_fabric_fau
                                                                   : NULL;
     JsonObject *more;
 
-    if (!s || !s->board || s == reporter || s->ending ||
+    if (!s || !s->board || s == reporter || s->ending || !s->member.incarnation ||
         !hw_fabric_attached(reporter, fault->index)) {
         return;
     }
