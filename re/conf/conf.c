@@ -162,6 +162,11 @@ struct conf_node *conf_copy(const struct conf_node *node)
     return copy;
 }
 
+void conf_adopt(struct conf_node *parent, struct conf_node *node)
+{
+    append(parent, node, 0);
+}
+
 struct conf_node *conf_get(const struct conf_node *parent, const char *name, const char *value)
 {
     struct conf_node like = {.name = (char *)name, .value = (char *)value, .kind = CONF_LIST};

@@ -57,6 +57,8 @@ struct conf_node *conf_add(struct conf_node *parent, enum conf_kind kind, const 
                            const char *value);
 /* A copy of the node and all below, without parent. */
 struct conf_node *conf_copy(const struct conf_node *node);
+/* Append a node without parent; the caller knows that there is none like it. */
+void conf_adopt(struct conf_node *parent, struct conf_node *node);
 /* Replace the value (wiped when secret); value NULL makes a flag. */
 void conf_set_value(struct conf_node *node, const char *value);
 /* A child by name and, for lists and leaf-lists, value; inactive ones too. NULL: none. */

@@ -271,3 +271,16 @@ void curly_write(const struct schema *schema, const struct conf_node *node,
         write_block(&w, s, node, "");
     }
 }
+
+void curly_write_entry(const struct schema *schema, const struct conf_node *node,
+                       const struct curly_style *style, GString *out)
+{
+    struct writer w = {style, out, 0};
+    const struct schema_node *s = schema_of(schema, node);
+
+    if (s && node->parent) {
+        begin(&w, node, "");
+        append_head(&w, s, node);
+        write_body(&w, s, node);
+    }
+}

@@ -31,4 +31,8 @@ struct curly_style {
 void curly_write(const struct schema *schema, const struct conf_node *node,
                  const struct curly_style *style, GString *out);
 
+/* The node itself, with its name, as curly text. */
+void curly_write_entry(const struct schema *schema, const struct conf_node *node,
+                       const struct curly_style *style, GString *out);
+
 #endif

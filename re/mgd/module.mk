@@ -11,6 +11,23 @@ lib-mgdconf-src := re/mgd/schema.c re/mgd/schema-path.c re/mgd/syntax.c re/mgd/l
 	re/mgd/statement.c re/mgd/curly-read.c re/mgd/curly-write.c re/mgd/validate.c gen:mgd-yang.c
 lib-mgdconf-pkg := glib yang
 
+# Everything but main: what NETCONF will use too.
+mgd-show := $(sort $(wildcard $(S)/re/mgd/show/*.tmpl))
+build/gen/mgd-show.c: $(S)/re/mgd/embed.awk $(mgd-show)
+	@mkdir -p $(@D)
+	awk -v name=mgd_show_texts -f $(S)/re/mgd/embed.awk $(mgd-show) > $@
+
+libraries += mgd
+lib-mgd-src := re/mgd/store.c re/mgd/commit.c re/mgd/rpc.c re/mgd/render.c re/mgd/render-data.c \
+	re/mgd/command.c re/mgd/command-table.c re/mgd/pipe.c re/mgd/conf-data.c re/mgd/own.c \
+	re/mgd/session.c re/mgd/session-configuration.c gen:mgd-show.c
+lib-mgd-pkg := glib xml
+
+programs += vc-mgd
+vc-mgd-src := re/mgd/main.c
+vc-mgd-use := mgd mgdconf shell conf firmware
+vc-mgd-pkg := glib yang xml
+
 unit-tests += mgdconf-test
 mgdconf-test-src := tests/unit/mgd/schema_test.c tests/unit/mgd/curly_test.c
 mgdconf-test-use := mgdconf conf firmware

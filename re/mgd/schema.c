@@ -373,3 +373,16 @@ unsigned schema_words(const struct schema_node *node, unsigned i, const char **r
     }
     return n;
 }
+
+const char *schema_key(const struct schema_node *list)
+{
+    return list->value->name;
+}
+
+bool schema_is_number(const struct schema_node *node)
+{
+    const struct lysc_type *type = type_of(node);
+
+    return type && (type->basetype == LY_TYPE_UINT8 || type->basetype == LY_TYPE_UINT16 ||
+                    type->basetype == LY_TYPE_UINT32 || type->basetype == LY_TYPE_UINT64);
+}

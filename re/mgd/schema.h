@@ -61,6 +61,11 @@ char *schema_permitted(const struct schema_node *node);
 unsigned schema_words(const struct schema_node *node, unsigned i, const char **ret_word,
                       const char **ret_help);
 
+/* Name of a list's key leaf ("name"). */
+const char *schema_key(const struct schema_node *list);
+/* Is the value a number? */
+bool schema_is_number(const struct schema_node *node);
+
 /* The path as it is written in a set command: "interfaces xe-1/0/0 unit 0". */
 char *schema_path(const struct schema *schema, const struct conf_node *conf);
 /* Turn the path of conf_path, or one that goes on with statements that are not there, into the
