@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "re/ike/internal.h"
 #include "tests/exchange/world.h"
 
 static struct world *w;
@@ -88,6 +89,36 @@ T(rekey_with_pfs)
     one_pair_left();
 }
 
+/* The responder goes on sending on the old pair until the Delete or a second has come. */
+T(responder_switches_late)
+{
+    uint32_t old = world_outbound(&w->b)->spi;
+
+    for (int round = 0; round < 2; round++) {
+        ike_tunnel_rekey(w->a.ike, WORLD_TUNNEL, w->now_ns);
+        world_drain(&w->a);
+        world_deliver(&w->a);
+        cr_assert_eq(world_outbound(&w->b)->spi, old);
+        world_deliver(&w->b);
+        cr_assert_eq(world_outbound(&w->b)->spi, old);
+        if (round == 0) {
+            world_deliver(&w->a); /* the Delete */
+        } else {
+            for (unsigned i = 0; i < 8; i++) {
+                while (w->a.outbox.length) {
+                    world_drop(&w->a);
+                }
+                world_advance(w, IKE_SWITCH_NS / 4);
+            }
+        }
+        cr_assert_neq(world_outbound(&w->b)->spi, old);
+        old = world_outbound(&w->b)->spi;
+        world_settle(w);
+        world_advance(w, 20 * FW_SEC);
+        world_settle(w);
+    }
+}
+
 T(delete_of_the_old_is_lost)
 {
     ike_tunnel_rekey(w->a.ike, WORLD_TUNNEL, w->now_ns);
@@ -141,6 +172,9 @@ T(delete_crosses_a_rekey)
     ike_tunnel_rekey(w->a.ike, WORLD_TUNNEL, w->now_ns);
     world_drain(&w->a);
     ike_tunnel_clear(w->b.ike, WORLD_TUNNEL, IKE_REASON_OPERATOR, w->now_ns);
+    world_drain(&w->b);
+    world_deliver(&w->a);
+    cr_assert_eq(world_count(&w->b, IKE_INBOUND), 1); /* TEMPORARY_FAILURE, nothing reserved */
     world_settle(w);
     for (unsigned i = 0; i < 5; i++) {
         world_advance(w, 10 * FW_SEC);

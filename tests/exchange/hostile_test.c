@@ -420,6 +420,38 @@ T(sa_deleted_while_its_answer_is_computed)
     cr_assert_eq(g_hash_table_size(w->b.ike->waiting), 0);
 }
 
+static bool count_current(const struct ike_child_view *v, void *data)
+{
+    *(unsigned *)data += v->current;
+    return true;
+}
+
+/* After a rekey the peer deletes the new pair, not the old one: the old one carries on. */
+T(new_pair_is_deleted_instead_of_the_old)
+{
+    uint8_t chain[64];
+    struct ike_builder b = ike_chain_begin(chain, sizeof chain);
+    unsigned current = 0;
+    struct ike_sa *sa;
+    uint32_t old, spi;
+
+    cr_assert(world_up(w));
+    old = world_outbound(&w->b)->spi;
+    ike_tunnel_rekey(w->a.ike, WORLD_TUNNEL, w->now_ns);
+    world_drain(&w->a);
+    world_deliver(&w->a);
+    world_drop(&w->b);
+    sa = newest(w->b.ike);
+    cr_assert_eq(sa->children->len, 2);
+    spi = ((struct ike_child *)sa->children->pdata[1])->spi_out;
+    ike_delete_esp_emit(&b, &spi, 1);
+    cr_assert_eq(seal_to_b(sa, IKE_INFORMATIONAL, b.first, chain, fw_emit_len(&b.e)),
+                 IKE_VERDICT_OK);
+    cr_assert_eq(world_outbound(&w->b)->spi, old);
+    ike_child_each(w->b.ike, count_current, &current);
+    cr_assert_eq(current, 1);
+}
+
 /* Delete, then a notification about the same SA, in one message. */
 T(delete_followed_by_notify)
 {

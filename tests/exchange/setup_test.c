@@ -303,4 +303,31 @@ T(peer_behind_nat_floats_to_4500)
     ike_action_free(copy);
     world_settle(w);
     cr_assert(world_passes(&w->a) && world_passes(&w->b));
+    cr_assert_eq(world_outbound(&w->b)->encap_remote, 40000);
+    cr_assert_eq(world_outbound(&w->a)->encap_remote, 4500);
+}
+
+T(spi_comes_after_the_sa_has_ended)
+{
+    w->a.hold_spi = true;
+    ike_tunnel_initiate(w->a.ike, WORLD_TUNNEL, w->now_ns);
+    world_settle(w);
+    cr_assert_eq(w->a.held.length, 1);
+    ike_gateway_remove(w->a.ike, "gw", w->now_ns);
+    world_release(&w->a);
+    cr_assert_eq(w->a.sas->len, 0);
+}
+
+/* Our own attempt gives way when the peer's has made the tunnel. */
+T(peer_was_faster)
+{
+    ike_tunnel_initiate(w->a.ike, WORLD_TUNNEL, w->now_ns);
+    world_drain(&w->a);
+    world_drop(&w->a);
+    ike_tunnel_initiate(w->b.ike, WORLD_TUNNEL, w->now_ns);
+    world_settle(w);
+    cr_assert(ike_tunnel_up(w->a.ike, WORLD_TUNNEL));
+    world_advance(w, 20 * FW_SEC);
+    cr_assert_eq(w->a.outbox.length, 0);
+    cr_assert_eq(w->a.events[IKE_EVENT_FAILED], 0);
 }

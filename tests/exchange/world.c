@@ -127,6 +127,10 @@ static void install(struct world_end *e, const struct ike_action *a)
     struct world_sa *s = sa_find(e, a->direction, a->spi);
     struct world_sa fresh = {0};
 
+    if (a->direction == IKE_OUTBOUND) {
+        /* a key goes to a card only when the record says that it has gone */
+        g_assert(e->last_kind == IKE_ACTION_RECORD && e->last_sa == a->sa_index);
+    }
     if (!s) {
         g_assert(a->direction == IKE_OUTBOUND); /* an inbound SPI was reserved before */
         g_array_append_val(e->sas, fresh);
@@ -140,6 +144,7 @@ static void install(struct world_end *e, const struct ike_action *a)
     memcpy(s->key, a->key, a->key_len);
     memcpy(s->key + a->key_len, a->integ_key, a->integ_key_len);
     s->larval = false;
+    s->encap_remote = a->remote_port;
     s->gone_at_ns = INT64_MAX;
     s->order = ++e->world->order;
 }
@@ -195,6 +200,10 @@ void world_drain(struct world_end *e)
             job(e, a);
             break;
         case IKE_ACTION_RESERVE:
+            if (e->hold_spi) {
+                g_queue_push_tail(&e->held, a);
+                continue;
+            }
             reserve(e, a);
             break;
         case IKE_ACTION_RELEASE:
@@ -228,6 +237,8 @@ void world_drain(struct world_end *e)
             }
             break;
         }
+        e->last_kind = a->kind;
+        e->last_sa = a->sa_index;
         ike_action_free(a);
     }
 }
@@ -236,9 +247,13 @@ void world_release(struct world_end *e)
 {
     struct ike_action *a;
 
-    e->hold_jobs = false;
+    e->hold_jobs = e->hold_spi = false;
     while ((a = g_queue_pop_head(&e->held))) {
-        job(e, a);
+        if (a->kind == IKE_ACTION_RESERVE) {
+            reserve(e, a);
+        } else {
+            job(e, a);
+        }
         ike_action_free(a);
     }
     world_drain(e);

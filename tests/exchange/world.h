@@ -19,6 +19,7 @@ struct world_sa {
     uint8_t key[IKE_ESP_KEY_MAX + FW_PRF_MAX];
     size_t key_len;
     bool larval;
+    uint16_t encap_remote; /* UDP encapsulation, 0 none */
     int64_t gone_at_ns; /* INT64_MAX: not being deleted */
     unsigned order;     /* of installation */
 };
@@ -34,9 +35,12 @@ struct world_end {
     unsigned events[16]; /* by enum ike_event */
     enum ike_reason last_reason;
     bool hold_jobs; /* keep jobs in `held` */
+    bool hold_spi;       /* keep reservations in `held` */
     bool refuse_spi;
     GQueue held; /* struct ike_action */
     unsigned sent;
+    enum ike_action_kind last_kind; /* of the action before */
+    uint32_t last_sa;
     uint64_t rng;
     uint16_t anchor;
     struct ike_gateway_config gateway;
@@ -67,7 +71,7 @@ enum ike_verdict world_inject(struct world_end *to, const struct ike_action *sen
 /* Deliver everything, both ways, until nothing moves. */
 void world_settle(struct world *w);
 void world_advance(struct world *w, int64_t ns);
-/* Held jobs of e are answered. */
+/* Held jobs and reservations of e are answered. */
 void world_release(struct world_end *e);
 /* Replace e's engine by a new one that has only the records (kill -9). */
 void world_restart(struct world_end *e);

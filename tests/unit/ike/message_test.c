@@ -108,7 +108,7 @@ Test(ike_message, proposals_round_trip)
         cr_assert_eq(choice.esp.esn, esp[i].esn);
 
         b = ike_chain_begin(buffer, sizeof buffer);
-        ike_esp_emit(&b, &esp[i], 1, 1, 7, true);
+        ike_esp_emit(&b, &esp[i], 1, 1, 700, true);
         cr_assert(ike_sa_is_answer(fw_cursor(buffer + 4, fw_emit_len(&b.e) - 4)));
     }
 }
