@@ -9,3 +9,8 @@ lib-spc-pkg := glib crypto ipsecmb
 programs += vc-spcd
 vc-spcd-src := spc/main.c spc/control.c spc/worker.c spc/show.c
 vc-spcd-use := spc fwcrypto firmware
+
+unit-tests += spc_test
+spc_test-src := tests/unit/spc/world.c tests/unit/spc/flow_test.c tests/unit/spc/tables_test.c \
+	tests/unit/spc/split_test.c tests/unit/spc/replay_test.c tests/unit/spc/esp_test.c
+spc_test-use := spc fwcrypto firmware
