@@ -16,7 +16,7 @@ FNR == 1 {
     printf "    {\"%s\",\n     \"\"\n", file
 }
 {
-    gsub(/\\/, "\\\\")
+    gsub(/\\/, "&&") # doubled, whatever this awk makes of backslashes
     gsub(/"/, "\\\"")
     gsub(/\t/, "\\t")
     print "     \"" $0 "\\n\""
