@@ -186,8 +186,8 @@ static enum ike_choose choose(struct fw_cursor c, uint8_t protocol, size_t spi_l
             if (i == n_ours || p.unknown || p.protocol != protocol || p.spi_len != spi_len) {
                 continue;
             }
-            if (spi_len && p.spi == 0) {
-                continue;
+            if ((spi_len == 8 && p.spi == 0) || (spi_len == 4 && p.spi < 256)) {
+                continue; /* reserved (RFC 4303 section 2.1) */
             }
             if (ike ? ike_fits(&p, &ike[i]) : esp_fits(&p, &esp[i], with_group)) {
                 struct fw_cursor rest = at;

@@ -1,8 +1,8 @@
 /*
  * tunnel - a tunnel's wish to be up, its retries, its status for others, and its history.
  *
- * Retries back off from half a second to a quarter of a minute, with jitter so that the two ends of a lab do
- * not meet again and again. Event texts: srx5000 reference E.12.
+ * Retries back off from half a second to a quarter of a minute, with jitter so that the two ends
+ * of a lab do not meet again and again. Event texts: srx5000 reference E.12.
  */
 #include <string.h>
 

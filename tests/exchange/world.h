@@ -20,8 +20,8 @@ struct world_sa {
     size_t key_len;
     bool larval;
     uint16_t encap_remote; /* UDP encapsulation, 0 none */
-    int64_t gone_at_ns; /* INT64_MAX: not being deleted */
-    unsigned order;     /* of installation */
+    int64_t gone_at_ns;    /* INT64_MAX: not being deleted */
+    unsigned order;        /* of installation */
 };
 
 struct world_end {
@@ -35,7 +35,7 @@ struct world_end {
     unsigned events[16]; /* by enum ike_event */
     enum ike_reason last_reason;
     bool hold_jobs; /* keep jobs in `held` */
-    bool hold_spi;       /* keep reservations in `held` */
+    bool hold_spi;  /* keep reservations in `held` */
     bool refuse_spi;
     GQueue held; /* struct ike_action */
     unsigned sent;
