@@ -6,7 +6,7 @@ lib-lab-pkg := glib yaml
 
 programs += vc-labd
 vc-labd-src := hw/lab/labd.c hw/lab/plumbing.c hw/lab/netns.c hw/lab/child.c hw/lab/server.c \
-	hw/lab/node.c hw/lab/run.c hw/lab/commands.c hw/lab/traffic_host.c
+	hw/lab/node.c hw/lab/run.c hw/lab/commands.c hw/lab/traffic_host.c hw/monitor/line.c
 vc-labd-use := lab firmware
 vc-labd-pkg := glib gio giounix gobject json yaml
 

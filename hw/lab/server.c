@@ -18,6 +18,7 @@
 
 #include "firmware/core/clock.h"
 #include "firmware/core/error.h"
+#include "hw/monitor/line.h"
 
 #define FLUSH_NS FW_SEC
 
@@ -206,10 +207,15 @@ static void line_run(struct server_client *client, const char *line, size_t len)
     struct server_request *request = g_new0(struct server_request, 1);
     JsonObject *object = NULL, *args = NULL;
     const char *name = NULL;
+    g_autoptr(GError) error = NULL;
     gint64 n_fds = 0;
 
     request->client = client;
     client->refs++;
+    if (!monitor_line_check(line, len, SERVER_LINE_MAX, &error)) {
+        server_error(request, "%s", error->message);
+        return;
+    }
     if (json_parser_load_from_data(parser, line, (gssize)len, NULL)) {
         JsonNode *root = json_parser_get_root(parser);
 

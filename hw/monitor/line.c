@@ -5,14 +5,13 @@
 
 #include "firmware/core/error.h"
 
-bool monitor_line_check(const char *line, size_t len, GError **error)
+bool monitor_line_check(const char *line, size_t len, size_t max, GError **error)
 {
     unsigned depth = 0;
     bool quoted = false;
 
-    if (len > MONITOR_LINE_MAX) {
-        return fw_fail(error, FW_ERROR_INVALID, "the line is longer than %d bytes",
-                       MONITOR_LINE_MAX);
+    if (len > max) {
+        return fw_fail(error, FW_ERROR_INVALID, "the line is longer than %zu bytes", max);
     }
     if (!g_utf8_validate_len(line, len, NULL)) {
         return fw_fail(error, FW_ERROR_INVALID, "the line is not UTF-8 text");
@@ -45,7 +44,7 @@ bool monitor_line_parse(const char *line, size_t len, struct monitor_request *re
     JsonNode *root, *node;
     JsonObject *object;
 
-    if (!monitor_line_check(line, len, error)) {
+    if (!monitor_line_check(line, len, MONITOR_LINE_MAX, error)) {
         return false;
     }
     root = json_parser_load_from_data(parser, line, (gssize)len, NULL)

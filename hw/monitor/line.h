@@ -19,8 +19,8 @@
 #define MONITOR_LINE_MAX  60000 /* what a bus message carries */
 #define MONITOR_DEPTH_MAX 32    /* brackets within brackets: no command needs more than 3 */
 
-/* Length, UTF-8 and depth are within the limits. */
-bool monitor_line_check(const char *line, size_t len, GError **error);
+/* Length (max), UTF-8 and depth are within the limits. */
+bool monitor_line_check(const char *line, size_t len, size_t max, GError **error);
 
 struct monitor_request {
     JsonParser *parser;  /* owns the tree */
