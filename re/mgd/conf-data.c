@@ -8,6 +8,34 @@
 #include "re/mgd/command.h"
 #include "re/mgd/render.h"
 
+static struct conf_node *above(const struct conf_node *node, struct conf_node *root)
+{
+    struct conf_node *to;
+
+    if (!node->parent) {
+        return root;
+    }
+    to = conf_add(above(node->parent, root), node->kind, node->name, node->value);
+    to->inactive = node->inactive;
+    return to;
+}
+
+struct conf_node *conf_data_part(const GPtrArray *nodes)
+{
+    struct conf_node *root = conf_new();
+
+    for (unsigned i = 0; i < nodes->len; i++) {
+        const struct conf_node *node = nodes->pdata[i];
+
+        if (!node->parent) {
+            conf_free(root);
+            return conf_copy(node);
+        }
+        conf_adopt(above(node->parent, root), conf_copy(node));
+    }
+    return root;
+}
+
 /* ------------------------------------------------------------------ XML */
 
 static xmlNode *add_xml(const struct schema_node *s, const struct conf_node *node, xmlNode *parent)
@@ -36,21 +64,13 @@ static void below_xml(const struct schema_node *s, const struct conf_node *node,
     }
 }
 
-/* The element for node, below those of its parents. */
-static xmlNode *above_xml(const struct schema *schema, const struct conf_node *node, xmlNode *top)
-{
-    return node->parent
-               ? add_xml(schema_of(schema, node), node, above_xml(schema, node->parent, top))
-               : top;
-}
-
-xmlDoc *conf_data_xml(const struct schema *schema, const struct conf_node *node)
+xmlDoc *conf_data_xml(const struct schema *schema, const struct conf_node *root)
 {
     xmlDoc *doc = xmlNewDoc(BAD_CAST "1.0");
     xmlNode *top = xmlNewNode(NULL, BAD_CAST "configuration");
 
     xmlDocSetRootElement(doc, top);
-    below_xml(schema_of(schema, node), node, above_xml(schema, node, top));
+    below_xml(schema_root(schema), root, top);
     return doc;
 }
 
@@ -136,13 +156,10 @@ static void write_json(const struct schema_node *s, const struct conf_node *node
     g_string_append_printf(out, "\n%*s}", (int)depth * 4, "");
 }
 
-void conf_data_json(const struct schema *schema, const struct conf_node *node, GString *out)
+void conf_data_json(const struct schema *schema, const struct conf_node *root, GString *out)
 {
-    while (node->kind == CONF_LEAF || node->kind == CONF_LEAF_LIST) {
-        node = node->parent;
-    }
     g_string_append(out, "{\n    \"configuration\" : ");
-    write_json(schema_of(schema, node), node, 1, out);
+    write_json(schema_root(schema), root, 1, out);
     g_string_append(out, "\n}\n");
 }
 

@@ -13,9 +13,10 @@
 #include "re/conf/conf.h"
 #include "re/mgd/schema.h"
 
-/* The nodes (of one tree) with the statements above them; root alone for everything. */
-xmlDoc *conf_data_xml(const struct schema *schema, const struct conf_node *node);
-void conf_data_json(const struct schema *schema, const struct conf_node *node, GString *out);
+/* A tree of the nodes (struct conf_node, of one tree), their copies, with the statements above. */
+struct conf_node *conf_data_part(const GPtrArray *nodes);
+xmlDoc *conf_data_xml(const struct schema *schema, const struct conf_node *root);
+void conf_data_json(const struct schema *schema, const struct conf_node *root, GString *out);
 
 /* Statements that may stand for `last` behind `words` (char*) from word `from` on; names that are
  * in conf (may be NULL) are offered as keys. Appends struct command_choice. */

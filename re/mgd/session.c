@@ -141,6 +141,22 @@ static void answered(xmlDoc *answer, const GError *error, void *data)
     session_done(s, text, false);
 }
 
+/* The nodes with the statements above them as XML or JSON. */
+static void show_data(struct session *s, const GPtrArray *found, GString *text)
+{
+    struct conf_node *part = conf_data_part(found);
+    xmlDoc *doc;
+
+    if (pipes_display(s->pipes) == DISPLAY_JSON) {
+        conf_data_json(s->mgd->schema, part, text);
+    } else {
+        doc = conf_data_xml(s->mgd->schema, part);
+        render_xml(xmlDocGetRootElement(doc), text);
+        xmlFreeDoc(doc);
+    }
+    conf_free(part);
+}
+
 void session_show_configuration(struct session *s, const struct conf_node *tree,
                                 const GPtrArray *words)
 {
@@ -149,7 +165,6 @@ void session_show_configuration(struct session *s, const struct conf_node *tree,
     g_autoptr(GPtrArray) path = statement_words_new(), found = g_ptr_array_new();
     g_autoptr(GString) text = g_string_new(NULL);
     g_autoptr(GError) error = NULL;
-    xmlDoc *doc;
 
     for (unsigned i = 0; i < words->len; i++) {
         statement_words_add(path, words->pdata[i], false);
@@ -158,27 +173,18 @@ void session_show_configuration(struct session *s, const struct conf_node *tree,
         session_fail(s, error);
         return;
     }
-    for (unsigned i = 0; i < found->len; i++) {
-        switch (pipes_display(s->pipes)) {
-        case DISPLAY_XML:
-        case DISPLAY_RPC:
-            doc = conf_data_xml(s->mgd->schema, found->pdata[i]);
-            render_xml(xmlDocGetRootElement(doc), text);
-            xmlFreeDoc(doc);
-            break;
-        case DISPLAY_JSON:
-            conf_data_json(s->mgd->schema, found->pdata[i], text);
-            break;
-        case DISPLAY_TEXT:
-        case DISPLAY_SET:
-            if (found->len > 1 && !style.set &&
-                ((const struct conf_node *)found->pdata[i])->kind == CONF_LIST) {
-                curly_write_entry(s->mgd->schema, found->pdata[i], &style, text);
+    if (pipes_display(s->pipes) == DISPLAY_TEXT || style.set) {
+        for (unsigned i = 0; i < found->len; i++) {
+            const struct conf_node *node = found->pdata[i];
+
+            if (found->len > 1 && !style.set && node->kind == CONF_LIST) {
+                curly_write_entry(s->mgd->schema, node, &style, text);
             } else {
-                curly_write(s->mgd->schema, found->pdata[i], &style, text);
+                curly_write(s->mgd->schema, node, &style, text);
             }
-            break;
         }
+    } else {
+        show_data(s, found, text);
     }
     session_done(s, text, false);
 }

@@ -93,6 +93,7 @@ struct walk {
     const struct schema *schema;
     const GPtrArray *words;
     unsigned at, line;
+    bool abbreviations; /* a beginning of one name stands for it */
 };
 
 static const struct statement_word *word_now(const struct walk *w)
@@ -197,6 +198,23 @@ static bool step(struct walk *w, struct place *place, const struct schema_node *
     return true;
 }
 
+static const struct schema_node *abbreviated(const struct schema_node *s, const char *text)
+{
+    const struct schema_node *found = NULL;
+
+    for (unsigned i = 0; i < s->children->len; i++) {
+        const struct schema_node *child = s->children->pdata[i];
+
+        if (!child->elided && g_str_has_prefix(child->name, text)) {
+            if (found) {
+                return NULL;
+            }
+            found = child;
+        }
+    }
+    return found;
+}
+
 /* The schema node a word leads to; the word is consumed unless it is a value itself. */
 static const struct schema_node *choose(struct walk *w, const struct schema_node *s)
 {
@@ -207,7 +225,11 @@ static const struct schema_node *choose(struct walk *w, const struct schema_node
         w->at++;
         return child;
     }
-    return schema_elided(s);
+    child = schema_elided(s);
+    if (!child && w->abbreviations && (child = abbreviated(s, word->text))) {
+        w->at++;
+    }
+    return child;
 }
 
 bool statement_set(const struct schema *schema, const struct place *from, const GPtrArray *words,
@@ -257,7 +279,7 @@ static void append_all(struct conf_node *conf, const char *name, GPtrArray *foun
 bool statement_find(const struct schema *schema, struct conf_node *root, const GPtrArray *words,
                     GPtrArray *found, GError **error)
 {
-    struct walk w = {.schema = schema, .words = words};
+    struct walk w = {.schema = schema, .words = words, .abbreviations = true};
     const struct schema_node *s = schema_root(schema);
     struct conf_node *conf = root;
 
