@@ -232,7 +232,7 @@ def main():
         load, p1 = charon('load', conns, 16)
         ref, p2 = charon('ref', connection('any', '%any', '%any', '172.20.0.0/16', '172.16.0.0/12'), 16)
         state = json.loads(run('ps', '--lab', 'ike-load', '--json'))
-        node = list(pids(state[0]['nodes']))
+        node = list(pids(state['nodes']))
         refs = [int(x) for x in subprocess.run(['pgrep', '-x', 'charon-systemd'], capture_output=True, text=True).stdout.split()
                 if work + '/ref/' in open(f'/proc/{x}/environ').read()]
         ours, theirs = [], []
