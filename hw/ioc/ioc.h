@@ -239,6 +239,7 @@ void ioc_state_ifl(struct ioc *ioc, const struct bus_ifl_state *m);
 void ioc_state_anchor(struct ioc *ioc, const struct bus_anchor_state *m);
 void ioc_state_fpc(struct ioc *ioc, const struct bus_fpc_state *m);
 void ioc_state_link(struct ioc *ioc, const struct bus_port_link *m);
+bool ioc_state_link_up(const struct ioc *ioc, unsigned port);
 /* Takes the capture on success. */
 bool ioc_state_capture_start(struct ioc *ioc, uint8_t pic, uint8_t port,
                              struct ioc_capture *capture);

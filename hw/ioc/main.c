@@ -57,6 +57,25 @@ static bool card_start(struct board *board, void *data, GError **error)
     return ioc_lanes_start(ioc, error);
 }
 
+/* ifd wants to know the carrier of every port that has something behind it. */
+static void port_tell(struct board *board, const struct ioc *ioc, uint8_t pic, uint8_t port)
+{
+    int i = ioc_port_find(ioc, pic, port);
+    struct bus_port_state state = {.slot = ioc->slot, .pic = pic, .port = port};
+
+    if (i >= 0 && ioc->ports[i].fd >= 0) {
+        state.up = ioc_state_link_up(ioc, (unsigned)i);
+        bus_send(board->bus, BUS_SUBSCRIBERS, BUS_PORT_STATE, &state);
+    }
+}
+
+static void ports_tell(struct board *board, const struct ioc *ioc, const struct bus_role_state *m)
+{
+    for (unsigned i = 0; m->up && m->address == BUS_RE(BUS_ROLE_IFD) && i < ioc->n_ports; i++) {
+        port_tell(board, ioc, ioc->ports[i].pic, ioc->ports[i].port);
+    }
+}
+
 static void card_query(struct board *board, const struct bus_header *header,
                        const struct ioc *ioc,
                        void (*fill)(const struct ioc *, struct bus_statistics *))
@@ -82,6 +101,9 @@ static void card_message(struct board *board, const struct bus_header *header, c
         break;
     case BUS_FPC_STATE:
         ioc_state_fpc(ioc, msg);
+        break;
+    case BUS_ROLE_STATE:
+        ports_tell(board, ioc, msg);
         break;
     case BUS_STATISTICS_QUERY:
         card_query(board, header, ioc, ioc_statistics);
@@ -124,7 +146,6 @@ static void card_supervision(struct board *board, const struct bus_header *heade
 {
     struct ioc *ioc = data;
 
-    (void)board;
     switch (header->type) {
     case BUS_CAPTURE_START:
         capture_start(ioc, msg, fds, n_fds);
@@ -134,6 +155,8 @@ static void card_supervision(struct board *board, const struct bus_header *heade
         break;
     case BUS_PORT_LINK:
         ioc_state_link(ioc, msg);
+        port_tell(board, ioc, ((const struct bus_port_link *)msg)->pic,
+                  ((const struct bus_port_link *)msg)->port);
         break;
     default:
         break;
@@ -149,7 +172,8 @@ static void card_stop(struct board *board, void *data)
 
 int main(int argc, char **argv)
 {
-    static const uint16_t subscriptions[] = {BUS_IFL_STATE, BUS_ANCHOR_STATE, BUS_FPC_STATE, 0};
+    static const uint16_t subscriptions[] = {BUS_IFL_STATE, BUS_ANCHOR_STATE, BUS_FPC_STATE,
+                                             BUS_ROLE_STATE, 0};
     static struct ioc ioc;
     static const struct board_role role = {
         .name = "iocd",

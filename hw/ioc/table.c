@@ -341,6 +341,11 @@ void ioc_state_fpc(struct ioc *ioc, const struct bus_fpc_state *m)
     ioc_state_publish(ioc);
 }
 
+bool ioc_state_link_up(const struct ioc *ioc, unsigned port)
+{
+    return port < IOC_PORTS_MAX && ioc->state->link_up[port];
+}
+
 void ioc_state_link(struct ioc *ioc, const struct bus_port_link *m)
 {
     int port = ioc_port_find(ioc, m->pic, m->port);

@@ -231,6 +231,9 @@ static void message(struct bus_conn *bus, const struct bus_header *header, const
     case BUS_FPC_STATE:
         table_card(self->table, msg);
         break;
+    case BUS_PORT_STATE:
+        table_port(self->table, msg);
+        break;
     case BUS_ZONE_STATE:
         table_zone(self->table, msg);
         break;
@@ -302,10 +305,11 @@ int main(int argc, char **argv)
 {
     static const uint16_t subscriptions[] = {BUS_IFL_STATE,
                                              BUS_ROUTE_STATE,
+                                             BUS_NEIGHBOUR_STATE,
                                              BUS_FPC_STATE,
+                                             BUS_PORT_STATE,
                                              BUS_ZONE_STATE,
                                              BUS_TUNNEL_INTERFACE_STATE,
-                                             BUS_NEIGHBOUR_STATE,
                                              BUS_NEIGHBOUR_REQUEST,
                                              0};
     static const char *const paths[] = {"interfaces", "routing-options", "security zones", NULL};

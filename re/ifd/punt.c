@@ -20,8 +20,8 @@
 #include "firmware/core/clock.h"
 #include "firmware/core/error.h"
 
-#define FRAME_MAX (ETHER_HDR_LEN + 9216) /* st0's MTU and some */
-#define READS_TURN  32 /* frames of one device a turn: others wait too */
+#define FRAME_MAX   (ETHER_HDR_LEN + 9216) /* st0's MTU and some */
+#define READS_TURN  32                     /* frames of one device a turn: others wait too */
 #define EVENTS_TURN 32
 
 struct retired {

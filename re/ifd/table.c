@@ -33,6 +33,7 @@ struct table {
     GHashTable *published; /* route text -> struct bus_route_state */
     GHashTable *zones;     /* name -> id */
     GHashTable *tunnels;   /* tunnel id -> struct bus_tunnel_interface_state */
+    GHashTable *carrier;   /* set of slot << 16 | pic << 8 | port */
     struct bus_fpc_state cards[SLOTS];
     bool configured;
 };
@@ -50,6 +51,7 @@ struct table *table_new(const char *node, const struct table_out *out)
     t->stale = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
     t->published = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     t->zones = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    t->carrier = g_hash_table_new(g_direct_hash, g_direct_equal);
     t->tunnels = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
     return t;
 }
@@ -66,6 +68,7 @@ void table_free(struct table *t)
         g_hash_table_unref(t->published);
         g_hash_table_unref(t->zones);
         g_hash_table_unref(t->tunnels);
+        g_hash_table_unref(t->carrier);
         g_free(t);
     }
 }
@@ -341,6 +344,22 @@ void table_card(struct table *t, const struct bus_fpc_state *state)
     }
 }
 
+static gpointer port_key(uint8_t slot, uint8_t pic, uint8_t port)
+{
+    return GUINT_TO_POINTER((guint)slot << 16 | (guint)pic << 8 | port | 1u << 24);
+}
+
+void table_port(struct table *t, const struct bus_port_state *state)
+{
+    gpointer key = port_key(state->slot, state->pic, state->port);
+
+    if (state->up && !state->gone) {
+        g_hash_table_add(t->carrier, key);
+    } else {
+        g_hash_table_remove(t->carrier, key);
+    }
+}
+
 void table_zone(struct table *t, const struct bus_zone_state *state)
 {
     GHashTableIter iter;
@@ -395,7 +414,9 @@ static void ifl_look(const struct table *t, struct table_ifl *entry)
     case BUS_IFL_KIND_ETHER:
         card = &t->cards[MIN(entry->unit.slot, SLOTS - 1)];
         entry->present = !card->gone && card->kind == BUS_BOARD_KIND_IOC;
-        entry->up = entry->present && card->online;
+        entry->up = entry->present && card->online &&
+                    g_hash_table_contains(
+                        t->carrier, port_key(entry->unit.slot, entry->unit.pic, entry->unit.port));
         break;
     case BUS_IFL_KIND_TUNNEL:
         entry->up = tunnel_up(t, entry->index);

@@ -1,11 +1,11 @@
 /*
  * table - interfaces and routes: what is configured, and what of it holds now.
  *
- * In: configuration, cards (fpc-state), zones (zone-state), tunnels
- * (tunnel-interface-state). Out, from table_update: ifl-state and route-state,
- * only what changed, with `gone` for what is no more. An index once given to a
- * name stays its own; retained ifl-states of an earlier run (table_restore)
- * bring theirs back. Pure; any single thread.
+ * In: configuration, cards (fpc-state), carrier (port-state), zones
+ * (zone-state), tunnels (tunnel-interface-state). Out, from table_update: ifl-state and
+ * route-state, only what changed, with `gone` for what is no more. An index once given to a name
+ * stays its own; retained ifl-states of an earlier run (table_restore) bring theirs back. Pure; any
+ * single thread.
  */
 #ifndef RE_TABLE_H
 #define RE_TABLE_H
@@ -64,6 +64,7 @@ void table_restore_route(struct table *table, const struct bus_route_state *stat
 bool table_check(const struct conf_node *root, char **ret_path, GError **error);
 void table_configure(struct table *table, const struct conf_node *root);
 void table_card(struct table *table, const struct bus_fpc_state *state);
+void table_port(struct table *table, const struct bus_port_state *state);
 void table_zone(struct table *table, const struct bus_zone_state *state);
 void table_tunnel(struct table *table, const struct bus_tunnel_interface_state *state);
 /* Publishes what changed; nothing before the first table_configure. */

@@ -247,6 +247,9 @@ static void cards_announce(void)
     struct bus_fpc_state spc = {
         .slot = SPC_SLOT, .kind = BUS_BOARD_KIND_SPC, .online = true, .central_point = true};
 
+    struct bus_port_state carrier = {.slot = IOC_SLOT, .up = true};
+
+    bus_send(world, BUS_SUBSCRIBERS, BUS_PORT_STATE, &carrier);
     bus_send(world, BUS_SUBSCRIBERS, BUS_FPC_STATE, &ioc);
     bus_send(world, BUS_SUBSCRIBERS, BUS_FPC_STATE, &spc);
 }

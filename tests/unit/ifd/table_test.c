@@ -23,6 +23,8 @@ static GPtrArray *ifls;   /* struct bus_ifl_state, in order of telling */
 static GPtrArray *routes; /* struct bus_route_state */
 static unsigned left;
 
+static void link_up(uint8_t slot, uint8_t port, bool up);
+
 static void out_ifl(const struct bus_ifl_state *state, void *data)
 {
     (void)data;
@@ -50,6 +52,8 @@ static void begin(void)
     ifls = g_ptr_array_new_with_free_func(g_free);
     routes = g_ptr_array_new_with_free_func(g_free);
     table = table_new("left", &out);
+    link_up(1, 0, true);
+    link_up(1, 1, true);
 }
 
 static void end(void)
@@ -69,6 +73,14 @@ static void configure(const char *text)
     table_configure(table, root);
     conf_free(root);
     table_update(table, 1);
+}
+
+static void link_up(uint8_t slot, uint8_t port, bool up)
+{
+    struct bus_port_state state = {.slot = slot, .port = port, .up = up};
+
+    table_port(table, &state);
+    table_update(table, 2);
 }
 
 static void card(uint8_t slot, enum bus_board_kind kind, bool online)
@@ -126,6 +138,20 @@ Test(table, interface_of_a_card_in_service, .init = begin, .fini = end)
     table_update(table, 3);
     cr_assert_eq(told("xe-1/0/0.0")->zone, 7);
     cr_assert_eq(told("xe-1/0/1.0")->zone, 0);
+}
+
+Test(table, carrier_counts, .init = begin, .fini = end)
+{
+    configure(base);
+    card(1, BUS_BOARD_KIND_IOC, true);
+    link_up(1, 1, false);
+    cr_assert(told("xe-1/0/0.0")->up);
+    cr_assert_not(told("xe-1/0/1.0")->up);
+    cr_assert(route("192.0.2.0/24")->gone);
+    cr_assert(route("0.0.0.0/0")->gone);
+    link_up(1, 1, true);
+    cr_assert(told("xe-1/0/1.0")->up);
+    cr_assert_not(route("0.0.0.0/0")->gone);
 }
 
 Test(table, services_card_in_the_slot_has_no_ports, .init = begin, .fini = end)
