@@ -66,6 +66,35 @@ bool clear_ipsec(const struct bus_rpc_call *call, struct re_xml *xml, GError **e
     return true;
 }
 
+bool rekey_ipsec(const struct bus_rpc_call *call, struct re_xml *xml, GError **error, void *data,
+                 void *token)
+{
+    struct iked *iked = data;
+    const char *index = re_rpc_argument(call, "index");
+    uint32_t wanted = index ? (uint32_t)g_ascii_strtoull(index, NULL, 10) : 0;
+    unsigned n = 0;
+    GHashTableIter it;
+    gpointer value;
+
+    (void)token;
+    g_hash_table_iter_init(&it, iked->tunnels);
+    while (g_hash_table_iter_next(&it, NULL, &value)) {
+        uint32_t tunnel = ((struct tunnel *)value)->config.tunnel;
+
+        if ((wanted == 0 || wanted == tunnel) && ike_tunnel_up(iked->ike, tunnel)) {
+            ike_tunnel_rekey(iked->ike, tunnel, fw_clock_ns());
+            n++;
+        }
+    }
+    if (n == 0) {
+        return fw_fail(error, FW_ERROR_NOT_FOUND, "no tunnel%s%s is up: nothing to rekey",
+                       index ? " " : "", index ? index : "");
+    }
+    re_xml_flag(xml, "ok");
+    iked_pump(iked);
+    return true;
+}
+
 bool clear_events(const struct bus_rpc_call *call, struct re_xml *xml, GError **error, void *data,
                   void *token)
 {

@@ -125,6 +125,9 @@ bool show_statistics(const struct bus_rpc_call *call, struct re_xml *xml, GError
                      void *data, void *token);
 bool clear_ike(const struct bus_rpc_call *call, struct re_xml *xml, GError **error, void *data,
                void *token);
+/* Ours: new keys for every CHILD SA that is up, or for the one of the given index. */
+bool rekey_ipsec(const struct bus_rpc_call *call, struct re_xml *xml, GError **error, void *data,
+                 void *token);
 bool clear_ipsec(const struct bus_rpc_call *call, struct re_xml *xml, GError **error, void *data,
                  void *token);
 bool clear_events(const struct bus_rpc_call *call, struct re_xml *xml, GError **error, void *data,

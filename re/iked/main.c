@@ -246,6 +246,7 @@ int main(int argc, char **argv)
                                          {"clear-ike-security-association", clear_ike},
                                          {"clear-ipsec-security-association", clear_ipsec},
                                          {"clear-ipsec-tunnel-event-statistics", clear_events},
+                                         {"request-ipsec-rekey", rekey_ipsec},
                                          {NULL, NULL}};
     static const struct re_role role = {.name = "iked",
                                         .role = BUS_ROLE_IKED,

@@ -5,8 +5,7 @@ vc-iked-src := re/iked/main.c re/iked/cards.c re/iked/clear.c re/iked/config.c r
 vc-iked-use := ike shell conf fwcrypto firmware
 vc-iked-pkg := glib crypto
 
-# iked alone between a bus, an ikemd and a card: tests/interop/iked-strongswan.sh
-bench-tools += iked-bench
-iked-bench-src := tests/interop/iked-bench.c
-iked-bench-use := fwcrypto firmware
-iked-bench-pkg := glib crypto
+exchange-tests += iked-exchange
+iked-exchange-src := tests/exchange/iked/bench.c tests/exchange/iked/iked_test.c
+iked-exchange-use := ike fwcrypto firmware
+iked-exchange-pkg := glib crypto
