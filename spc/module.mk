@@ -11,6 +11,10 @@ vc-spcd-src := spc/main.c spc/control.c spc/worker.c spc/show.c
 vc-spcd-use := spc fwcrypto firmware
 
 unit-tests += spc_test
-spc_test-src := tests/unit/spc/world.c tests/unit/spc/flow_test.c tests/unit/spc/tables_test.c \
+spc_test-src := tests/unit/spc/world.c tests/unit/spc/packet.c tests/unit/spc/flow_test.c tests/unit/spc/tables_test.c \
 	tests/unit/spc/split_test.c tests/unit/spc/replay_test.c tests/unit/spc/esp_test.c
 spc_test-use := spc fwcrypto firmware
+
+exchange-tests += bench_spc
+bench_spc-src := tests/bench/spc/bench.c tests/bench/spc/spc_test.c tests/unit/spc/packet.c
+bench_spc-use := spc fwcrypto firmware

@@ -10,6 +10,7 @@
 #include "messages.h"
 #include "spc/flow/lane.h"
 #include "spc/ipsec/ipsec.h"
+#include "tests/unit/spc/packet.h"
 
 #define WORLD_ENDPOINTS 8
 #define WORLD_SPC       1
@@ -56,13 +57,5 @@ const struct seen *world_take(struct world *w, struct fabric *at, uint8_t type);
 uint64_t world_counter(const struct world *w, enum flow_counter which);
 /* Install an SA at its thread, as spcd does. */
 void world_sa(struct world *w, struct ipsec_sa *sa);
-
-/* An IPv4 packet of `bytes` in ret with correct checksums; ports are type/code and id for ICMP. */
-uint32_t packet_make(uint8_t *ret, const char *source, const char *destination, uint8_t protocol,
-                     uint16_t source_port, uint16_t destination_port, uint32_t bytes);
-void packet_df(uint8_t *packet);
-/* Header checksum and, of unfragmented TCP and UDP, the transport checksum are right. */
-bool packet_sound(const uint8_t *packet, uint32_t bytes);
-struct fw_addr addr(const char *text);
 
 #endif
