@@ -248,6 +248,53 @@ static bool rpc_request_fpc(const struct bus_rpc_call *call, struct re_xml *xml,
     return fw_fail(error, FW_ERROR_INVALID, "cmd: permitted values: offline, online, restart");
 }
 
+static void counters_answered(struct bus_conn *conn, const struct bus_header *header,
+                              const void *msg, const GError *error, void *data)
+{
+    const struct bus_statistics *m = msg;
+    struct re_xml *xml;
+
+    (void)conn;
+    (void)header;
+    if (error) {
+        re_rpc_finish(data, NULL, error);
+        return;
+    }
+    xml = re_xml_new();
+    re_xml_open(xml, "pfe-statistics");
+    for (unsigned i = 0; i < m->n_counters; i++) {
+        re_xml_open(xml, "pfe-counter");
+        re_xml_leaf(xml, "name", "%s", m->counters[i].name);
+        re_xml_leaf(xml, "value", "%" G_GUINT64_FORMAT, m->counters[i].value);
+        re_xml_close(xml);
+    }
+    re_xml_close(xml);
+    re_rpc_finish(data, xml, NULL);
+    re_xml_free(xml);
+}
+
+/* Every named counter of one card, from the card itself, now. */
+static bool rpc_counters(const struct bus_rpc_call *call, struct re_xml *xml, GError **error,
+                         void *data, void *token)
+{
+    struct chassisd *self = data;
+    struct bus_statistics_query query = {.spu = 0xff};
+    const struct bus_hw_slot_state *hw;
+    int slot;
+
+    (void)xml;
+    if (!slot_argument(call, "fpc-slot", &slot, error)) {
+        return false;
+    }
+    hw = slot < 0 ? NULL : self->chassis.slots[slot];
+    if (!hw || hw->state != BUS_FRU_STATE_ONLINE) {
+        return fw_fail(error, FW_ERROR_NOT_FOUND, "fpc-slot: name a slot whose card is online");
+    }
+    bus_call(self->bus, BUS_ADDRESS(slot, BUS_ROLE_BOARD), BUS_STATISTICS_QUERY, &query, 0,
+             counters_answered, token);
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     static const uint16_t subscriptions[] = {BUS_FPC_STATE, BUS_HW_SLOT_STATE, 0};
@@ -255,7 +302,8 @@ int main(int argc, char **argv)
     static const struct re_rpc rpcs[] = {
         {"get-software-information", rpc_version}, {"get-fpc-information", rpc_fpc},
         {"get-pic-information", rpc_pic},          {"get-chassis-inventory", rpc_inventory},
-        {"request-chassis-fpc", rpc_request_fpc},  {NULL, NULL}};
+        {"request-chassis-fpc", rpc_request_fpc},  {"get-pfe-statistics", rpc_counters},
+        {NULL, NULL}};
     static const struct re_role role = {.name = "chassisd",
                                         .role = BUS_ROLE_CHASSISD,
                                         .subscriptions = subscriptions,

@@ -79,7 +79,7 @@ bool rekey_ipsec(const struct bus_rpc_call *call, struct re_xml *xml, GError **e
     (void)token;
     g_hash_table_iter_init(&it, iked->tunnels);
     while (g_hash_table_iter_next(&it, NULL, &value)) {
-        uint32_t tunnel = ((struct tunnel *)value)->config.tunnel;
+        uint32_t tunnel = ((struct tunnel *)value)->c.tunnel;
 
         if ((wanted == 0 || wanted == tunnel) && ike_tunnel_up(iked->ike, tunnel)) {
             ike_tunnel_rekey(iked->ike, tunnel, fw_clock_ns());

@@ -17,6 +17,8 @@ const struct command_row command_table[] = {
      "fpc-slot=$fpc-slot", "show-chassis-fpc", false},
     {"show chassis hardware", "Inventory", COMMAND_RPC, "get-chassis-inventory", "",
      "show-chassis-hardware", false},
+    {"show pfe statistics fpc <fpc-slot>", "Every counter of one card", COMMAND_RPC,
+     "get-pfe-statistics", "fpc-slot=$fpc-slot", "pfe-statistics", false},
     {"show security ike security-associations", "IKE SAs", COMMAND_RPC, SAS, "", "ike-sas", false},
     {"show security ike security-associations brief", "One line each", COMMAND_RPC, SAS, "brief",
      "ike-sas", false},

@@ -32,6 +32,7 @@ struct running {
     struct conf_node *expanded;
     bool check_only;
     char *user;
+    const char *file;    /* it was read from, or NULL */
     commit_done_cb done;
     void *data;
     enum bus_commit_phase phase;
@@ -317,6 +318,18 @@ static void phase_end(struct commit *commit)
     }
 }
 
+/* Where the statement stands in the file. */
+static void add_line(const struct running *r, const struct conf_node *node, GError **error)
+{
+    if (node && node->line && r->file) {
+        g_prefix_error(error, "%s:%u: ", r->file, node->line);
+    } else if (node && node->line) {
+        g_prefix_error(error, "line %u: ", node->line);
+    } else if (r->file) {
+        g_prefix_error(error, "%s: ", r->file);
+    }
+}
+
 static void refused(struct commit *commit, const struct bus_config_verdict *verdict)
 {
     struct running *r = commit->running;
@@ -327,12 +340,8 @@ static void refused(struct commit *commit, const struct bus_config_verdict *verd
     if (r->refusal) {
         return;
     }
-    if (node && node->line) {
-        fw_fail(&r->refusal, FW_ERROR_INVALID, "%s (line %u): %s", path, node->line,
-                verdict->text);
-    } else {
-        fw_fail(&r->refusal, FW_ERROR_INVALID, "%s%s%s", path, *path ? ": " : "", verdict->text);
-    }
+    fw_fail(&r->refusal, FW_ERROR_INVALID, "%s%s%s", path, *path ? ": " : "", verdict->text);
+    add_line(r, node, &r->refusal);
 }
 
 static void answered(struct bus_conn *conn, const struct bus_header *header, const void *msg,
@@ -407,9 +416,7 @@ static void begin(struct commit *commit)
     r->expanded = conf_copy(r->candidate);
     schema_expand(commit->schema, r->expanded);
     if (!validate(commit->schema, r->expanded, &node, &error)) {
-        if (node && node->line) {
-            g_prefix_error(&error, "line %u: ", node->line);
-        }
+        add_line(r, node, &error);
         finish(commit, error);
         return;
     }
@@ -431,12 +438,13 @@ static void next(struct commit *commit)
     }
 }
 
-void commit_start(struct commit *commit, const struct conf_node *candidate, bool check_only,
-                  const char *user, commit_done_cb done, void *data)
+static void enqueue(struct commit *commit, struct conf_node *candidate, const char *file,
+                    bool check_only, const char *user, commit_done_cb done, void *data)
 {
     struct running *r = g_new0(struct running, 1);
 
-    r->candidate = conf_copy(candidate);
+    r->candidate = candidate;
+    r->file = file;
     r->check_only = check_only;
     r->user = g_strdup(user);
     r->done = done;
@@ -444,6 +452,12 @@ void commit_start(struct commit *commit, const struct conf_node *candidate, bool
     r->concerned = g_ptr_array_new();
     g_queue_push_tail(&commit->waiting, r);
     next(commit);
+}
+
+void commit_start(struct commit *commit, const struct conf_node *candidate, bool check_only,
+                  const char *user, commit_done_cb done, void *data)
+{
+    enqueue(commit, conf_copy(candidate), NULL, check_only, user, done, data);
 }
 
 void commit_forget(struct commit *commit, void *data)
@@ -474,10 +488,7 @@ static void booted(const GError *error, void *data)
     struct commit *commit = data;
 
     if (error) {
-        g_autoptr(GError) named = g_error_copy(error);
-
-        g_prefix_error(&named, "%s: ", commit->boot_name);
-        boot_failed(commit, named);
+        boot_failed(commit, error);
     }
 }
 
@@ -486,11 +497,9 @@ static void boot_commit(void *data)
     struct commit *commit = data;
 
     if (commit->boot) {
-        struct conf_node *root = g_steal_pointer(&commit->boot);
-
         fw_timer_cancel(commit->boot_timer);
-        commit_start(commit, root, false, "boot", booted, commit);
-        conf_free(root);
+        enqueue(commit, g_steal_pointer(&commit->boot), commit->boot_name, false, "boot", booted,
+                commit);
     }
 }
 

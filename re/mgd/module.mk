@@ -37,3 +37,14 @@ fuzzers += conf_curly
 conf_curly-src := tests/fuzz/conf_curly.c
 conf_curly-use := mgdconf conf firmware
 conf_curly-pkg := glib yang
+
+mgd-golden := $(sort $(wildcard $(S)/tests/golden/show/*))
+build/gen/mgd-golden.c: $(S)/re/mgd/embed.awk $(mgd-golden)
+	@mkdir -p $(@D)
+	awk -v name=mgd_golden_texts -f $(S)/re/mgd/embed.awk $(mgd-golden) > $@
+
+unit-tests += mgd-test
+mgd-test-src := tests/unit/mgd/render_test.c tests/unit/mgd/command_test.c \
+	tests/unit/mgd/store_test.c tests/unit/mgd/commit_test.c gen:mgd-golden.c
+mgd-test-use := mgd mgdconf conf firmware
+mgd-test-pkg := glib yang xml

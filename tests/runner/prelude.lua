@@ -305,9 +305,9 @@ end
 
 -- A counter of a board, 0 when it has not counted yet.
 function Lab:counter(node, slot, name)
-    for _, counter in ipairs(self:ctl(node, "query-counters", {slot = slot}).counters or {}) do
-        if counter.name == name then
-            return counter.value
+    for _, counter in ipairs(find_all(self:xml(node, "show pfe statistics fpc " .. slot), "pfe-counter")) do
+        if leaf(counter, "name") == name then
+            return tonumber(leaf(counter, "value"))
         end
     end
     return 0
