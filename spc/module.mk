@@ -18,3 +18,7 @@ spc_test-use := spc fwcrypto firmware
 exchange-tests += bench_spc
 bench_spc-src := tests/bench/spc/bench.c tests/bench/spc/spc_test.c tests/unit/spc/packet.c
 bench_spc-use := spc fwcrypto firmware
+
+benches += esp
+esp-src := tests/perf/esp.c
+esp-use := spc fwcrypto firmware
