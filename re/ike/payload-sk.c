@@ -39,7 +39,9 @@ size_t ike_sk_seal(const struct ike_sk_key *k, const struct ike_header *h, uint8
     if (e.failed) {
         return 0;
     }
-    memcpy(plain, chain, n_chain);
+    if (n_chain) {
+        memcpy(plain, chain, n_chain);
+    }
     plain[n_plain - 1] = (uint8_t)pad;
     if (enc->aead) {
         uint8_t nonce[12];
