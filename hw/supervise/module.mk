@@ -1,11 +1,6 @@
-# supervise: a node's boards, followed from power-on to their end; vc-hwd
+# supervise: a node's boards, followed from power-on to their end
 lib-box-src += hw/supervise/life.c hw/supervise/node.c hw/supervise/relay.c \
 	hw/supervise/report.c hw/supervise/start.c hw/supervise/wire.c
-
-programs += vc-hwd
-vc-hwd-src := hw/main.c
-vc-hwd-use := box model lab firmware
-vc-hwd-pkg := gobject glib yaml
 
 unit-tests += supervise-test
 supervise-test-src := tests/unit/supervise/node_test.c tests/unit/supervise/relay_test.c \

@@ -6,8 +6,9 @@
 #include "firmware/core/mac.h"
 #include "hw/supervise/internal.h"
 
-#define SMALL_BUFFERS 8192u /* 2 KiB each, when the catalogue names no number; untouched ones cost */
-#define LARGE_BUFFERS 256u  /* 64 KiB each                             nothing but address space */
+/* When the catalogue names no number; buffers never used cost nothing but address space. */
+#define SMALL_BUFFERS 8192u /* 2 KiB each */
+#define LARGE_BUFFERS 256u  /* 64 KiB each */
 
 /* Ports of this card that have something behind them, with their descriptors. */
 static unsigned ports_fill(struct hw_supervised *s, struct bus_board_start *start, int *fds)
