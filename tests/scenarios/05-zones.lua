@@ -9,7 +9,7 @@ test("what a policy permits passes, the rest is denied and counted", function()
     local r = lab:exec("mallory", "ping -c 2 -i 0.2 -W 1 10.1.1.10")
     check(r.status ~= 0, "a ping without a policy came through")
     wait_until("the denial to be counted", 5, function()
-        return lab:counter("left", 0, "policy-denied") >= 2
+        return lab:counter("left", 0, "policy-default-deny") >= 2
     end)
 end)
 
