@@ -77,6 +77,42 @@ test("nonsense on the monitor is refused and harms nothing", function()
     equal(one:labd("query-lab").name, "one")
 end)
 
+test("an ordinary user has labs of the same name beside root's", function()
+    local user = {"setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"}
+    local function as_user(words)
+        local all = {table.unpack(user)}
+        for _, word in ipairs(words) do
+            all[#all + 1] = word
+        end
+        return run(all, 30)
+    end
+    if run({"id", "-u"}).out ~= "0\n" or as_user({"test", "-x", vc.program}).status ~= 0 then
+        skip("needs root and a program that others may execute")
+    end
+    if as_user({"unshare", "-U", "true"}).status ~= 0 then
+        skip("this kernel refuses user namespaces to ordinary users")
+    end
+    local dir = run({"mktemp", "-d"}).out:gsub("%s+$", "")
+    run({"chmod", "777", dir})
+    writefile(dir .. "/one.yaml", lab_text("one"))
+    local env = {"env", "HOME=" .. dir, "VCHASSIS_RUN_DIR=" .. dir .. "/run", "VCHASSIS_STATE_DIR=" .. dir .. "/state"}
+    local function vchassis(...)
+        local words = {table.unpack(env)}
+        words[#words + 1] = vc.program
+        for _, word in ipairs{...} do
+            words[#words + 1] = word
+        end
+        return as_user(words)
+    end
+    local r = vchassis("up", dir .. "/one.yaml", "--detach")
+    equal(r.status, 0, r.err)
+    r = vchassis("exec", "a", "--", "ping", "-c", "1", "-W", "2", "10.5.0.2")
+    equal(r.status, 0, r.out .. r.err)
+    equal(vchassis("down").status, 0)
+    equal(one:exec("a", "true").status, 0, "root's lab of that name")
+    run({"rm", "-r", dir})
+end)
+
 test("labd's end takes everything with it, the other lab stays", function()
     local s = one:labd("spawn", {where = "b", argv = {"sleep", "600"}})
     local pids = find_pids(one:ps())
