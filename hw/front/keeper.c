@@ -343,7 +343,8 @@ struct keeper *keeper_start(const struct lab_file *lab, const char *lab_path, GE
                 keeper->run);
     } else if (root_prepare(root, error) &&
                (keeper->lock = run_lock(keeper->run, lab->name, error)) >= 0 &&
-               (lab->n_nodes == 0 || tun_check(error)) && labd_start(keeper, lab, lab_path, error) && record_write(keeper, lab, error)) {
+               (lab->n_nodes == 0 || tun_check(error)) &&
+               labd_start(keeper, lab, lab_path, error) && record_write(keeper, lab, error)) {
         return keeper;
     }
     keeper_end(keeper, false, NULL);
