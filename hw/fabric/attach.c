@@ -73,7 +73,8 @@ static void pair_given(struct hw_node *node, unsigned viewer, unsigned peer)
     pair->fds[n] = -1;
 }
 
-static bool attach_send(struct hw_node *node, unsigned viewer, unsigned peer, uint32_t generation)
+static bool attach_send(struct hw_node *node, unsigned viewer, unsigned peer, uint32_t generation,
+                        bool via)
 {
     struct hw_supervised *to = board_at(node, viewer);
     struct hw_supervised *other = board_at(node, peer);
@@ -83,6 +84,7 @@ static bool attach_send(struct hw_node *node, unsigned viewer, unsigned peer, ui
                                        .generation = generation,
                                        .lanes = (uint8_t)member->lanes,
                                        .bytes = member->bytes,
+                                       .via_gateway = via,
                                        .transport = BUS_TRANSPORT_MEMORY};
     int fds[1 + FABRIC_LANES_MAX];
 
@@ -100,6 +102,16 @@ static bool attach_send(struct hw_node *node, unsigned viewer, unsigned peer, ui
     return true;
 }
 
+/* Cells of this pair take the detour. Datagram pairs never do: they are sockets of the two. */
+static bool via_wanted(struct hw_node *node, unsigned viewer, unsigned peer)
+{
+    struct hw_supervised *gateway = hw_detour_gateway(node);
+
+    return gateway && viewer != hw_supervised_index(gateway) &&
+           peer != hw_supervised_index(gateway) && node->boards[viewer].member.outbox >= 0 &&
+           node->boards[peer].member.outbox >= 0;
+}
+
 static void advance(struct hw_node *node, unsigned viewer, unsigned peer)
 {
     struct hw_link *link = &node->links[viewer][peer];
@@ -107,7 +119,10 @@ static void advance(struct hw_node *node, unsigned viewer, unsigned peer)
     struct hw_supervised *to = board_at(node, viewer);
     bool sent;
 
-    if (viewer == peer || !to || link->generation || link->have == want) {
+    if (viewer == peer || !to || link->generation) {
+        return;
+    }
+    if (link->have == want && (!want || link->via == via_wanted(node, viewer, peer))) {
         return;
     }
     if (!incarnation(node, viewer)) {
@@ -115,14 +130,17 @@ static void advance(struct hw_node *node, unsigned viewer, unsigned peer)
     }
     link->generation = ++node->generations;
     link->tick = node->tick;
-    if (link->have) {
+    if (link->have && link->have != want) {
         struct bus_fabric_detach detach = {.index = (uint8_t)peer, .generation = link->generation};
 
         link->pending = 0;
+        link->pending_via = false;
         sent = hw_supervised_send(to, BUS_FABRIC_DETACH, &detach, NULL, 0);
     } else {
+        /* Attached already: the way changes, and what lies in the rings at that moment is lost. */
         link->pending = want;
-        sent = attach_send(node, viewer, peer, link->generation);
+        link->pending_via = via_wanted(node, viewer, peer);
+        sent = attach_send(node, viewer, peer, link->generation, link->pending_via);
     }
     if (!sent) {
         fw_warning("%s cannot be told of fabric endpoint %u", hw_unit_name(HW_UNIT(to->board)),
@@ -136,6 +154,15 @@ static void advance_all(struct hw_node *node, unsigned index)
         if (other != index && board_at(node, other)) {
             advance(node, index, other);
             advance(node, other, index);
+        }
+    }
+}
+
+void hw_fabric_reroute(struct hw_node *node)
+{
+    for (unsigned index = 0; index < FABRIC_ENDPOINTS_MAX; index++) {
+        if (board_at(node, index)) {
+            advance_all(node, index);
         }
     }
 }
@@ -201,7 +228,11 @@ void hw_fabric_leave(struct hw_supervised *s)
     memset(member, 0, sizeof *member);
     member->outbox = -1;
     memset(node->links[index], 0, sizeof node->links[index]);
-    advance_all(node, index);
+    if (hw_board_kind(s->board) == BUS_BOARD_KIND_GATEWAY) {
+        hw_fabric_reroute(node);
+    } else {
+        advance_all(node, index);
+    }
 }
 
 void hw_fabric_acknowledged(struct hw_supervised *viewer, const struct bus_fabric_ack *ack)
@@ -219,6 +250,7 @@ void hw_fabric_acknowledged(struct hw_supervised *viewer, const struct bus_fabri
     }
     link->generation = 0;
     link->have = ack->attached ? link->pending : 0;
+    link->via = ack->attached && link->pending_via;
     advance(node, index, ack->index);
     hw_supervised_check(viewer);
     if (board_at(node, ack->index)) {

@@ -177,6 +177,10 @@ static void on_supervision(struct bus_conn *conn, const struct bus_header *heade
             fabric_planes(board->fabric, board->planes);
         }
         break;
+    case BUS_FABRIC_IMPAIR:
+        board->rules++;
+        board->rule = *(const struct bus_fabric_impair *)msg;
+        break;
     case BUS_CAPTURE_START:
         board->captures[0] = (int)((const struct bus_capture_start *)msg)->id;
         break;

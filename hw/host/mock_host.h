@@ -29,6 +29,8 @@ struct hw_mock_board {
     unsigned attaches, detaches;     /* seen */
     uint16_t planes;
     uint16_t end_reason;             /* of board-end, 0 none */
+    unsigned rules;                  /* fabric-impair messages seen */
+    struct bus_fabric_impair rule;   /* the last one */
     int captures[2];                 /* last capture-start id, capture-stop id */
 };
 

@@ -7,6 +7,7 @@
 
 struct _HwBoard {
     HwUnit parent;
+    enum bus_board_kind kind;
     uint8_t index;
     uint8_t lanes;
     uint32_t pid;
@@ -58,14 +59,29 @@ HwBoard *hw_board_new(const struct catalog_card *card, uint8_t slot, const char 
     HwBoard *board = g_object_new(HW_TYPE_BOARD, NULL);
 
     hw_unit_seat(HW_UNIT(board), card, slot, name, serial);
+    board->kind = kinds[card->kind];
     board->index = index;
     board->lanes = lanes;
     return board;
 }
 
+HwBoard *hw_board_new_gateway(uint8_t index)
+{
+    static struct catalog_card card = {.kind = CATALOG_CB, .restart = true, .restart_limit = 3,
+                                       .restart_window_s = 600, .watchdog_s = 5};
+    static char name[] = "gateway", none[] = "";
+    HwBoard *board;
+
+    card.name = name;
+    card.description = card.part_number = card.model_number = card.inventory_model = none;
+    board = hw_board_new(&card, HW_SLOT_GATEWAY, name, none, index, 1);
+    board->kind = BUS_BOARD_KIND_GATEWAY;
+    return board;
+}
+
 enum bus_board_kind hw_board_kind(HwBoard *board)
 {
-    return kinds[hw_unit_card(HW_UNIT(board))->kind];
+    return board->kind;
 }
 
 uint8_t hw_board_index(HwBoard *board)

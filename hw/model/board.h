@@ -16,6 +16,9 @@ G_DECLARE_FINAL_TYPE(HwBoard, hw_board, HW, BOARD, HwUnit)
 HwBoard *hw_board_new(const struct catalog_card *card, uint8_t slot, const char *name,
                       const char *serial, uint8_t index, uint8_t lanes);
 
+/* The fabric gateway: it sits in no slot; its facts are the emulator's own. */
+HwBoard *hw_board_new_gateway(uint8_t index);
+
 enum bus_board_kind hw_board_kind(HwBoard *board);
 /* Fabric endpoint index and lanes. */
 uint8_t hw_board_index(HwBoard *board);

@@ -21,6 +21,7 @@
 /* Slot numbers of the bus: FPC n is n, RE n is RE0 + n, control board n is CB0 + n. */
 #define HW_SLOT_RE0 0xf0u
 #define HW_SLOT_CB0 0xe0u
+#define HW_SLOT_GATEWAY 0xefu /* no slot: the fabric gateway's number in queries and events */
 
 #define HW_TYPE_UNIT (hw_unit_get_type())
 G_DECLARE_DERIVABLE_TYPE(HwUnit, hw_unit, HW, UNIT, GObject)

@@ -207,6 +207,18 @@ static JsonNode *capture_stop(struct command_call *call, GError **error)
     return done(hw_node_capture_stop(call->node, in->id, error));
 }
 
+static JsonNode *fabric_impair(struct command_call *call, GError **error)
+{
+    const struct bus_command_fabric_impair_in *in = call->in;
+
+    if (in->drop_permille > 1000) {
+        fw_fail(error, FW_ERROR_INVALID, "drop-permille is at most 1000");
+        return NULL;
+    }
+    return done(hw_node_fabric_impair(call->node, in->source, in->destination, in->drop_permille,
+                                      in->delay_us, error));
+}
+
 static JsonNode *fabric_corrupt_board(struct command_call *call, GError **error)
 {
     const struct bus_command_fabric_corrupt_in *in = call->in;
@@ -247,6 +259,7 @@ static const struct {
     {"plane-set", plane_set},
     {"capture-start", capture_start},
     {"capture-stop", capture_stop},
+    {"fabric-impair", fabric_impair},
     {"fabric-corrupt", fabric_corrupt_board},
     {"quit", quit},
 };

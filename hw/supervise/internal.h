@@ -29,6 +29,8 @@ struct hw_link {
     uint32_t pending;    /* incarnation the step leads to, 0 detached */
     uint32_t generation; /* of the step under way; 0: none is */
     uint32_t tick;       /* when it was sent */
+    bool via;            /* cells go through the gateway */
+    bool pending_via;
 };
 
 /* The two ends of a datagram pair, made for two incarnations. */
@@ -72,7 +74,8 @@ struct hw_node_port {
 
 struct hw_node_capture {
     uint32_t id;
-    struct hw_node_port *port;
+    struct hw_supervised *board;
+    int waiting; /* descriptor for a gateway that is not in service yet, else -1 */
 };
 
 struct hw_node {
@@ -93,6 +96,9 @@ struct hw_node {
     GPtrArray *ports;                 /* struct hw_node_port */
     struct hw_node_capture captures[NODE_CAPTURES_MAX]; /* id 0: free */
     uint32_t capture_ids;
+    bool detour;                      /* cells go through the gateway while it is in service */
+    GArray *rules;                    /* struct bus_fabric_impair */
+    struct bus_gateway_report gateway_report;
     bool ending;
     struct fw_timer *end_timer;
     void (*end_done)(void *user);
@@ -106,6 +112,7 @@ struct hw_role {
     uint16_t death_reason;    /* when it dies in service */
     bool bus;                 /* has a control bus socket */
     bool fabric_elsewhere;    /* its fabric belongs to a daemon: attachments may be lost with it */
+    bool data_plane;          /* restarts with the others where the catalogue says so */
 };
 
 static inline uint8_t hw_supervised_slot(struct hw_supervised *s)
@@ -117,6 +124,12 @@ static inline uint8_t hw_supervised_index(struct hw_supervised *s)
 {
     return hw_board_index(s->board);
 }
+
+/* node.c: NULL with error when there are too many */
+struct hw_node_capture *hw_node_capture_new(struct hw_node *node, struct hw_supervised *board,
+                                            GError **error);
+/* The board is gone, and its captures with it. */
+void hw_node_capture_forget(struct hw_node *node, struct hw_supervised *board);
 
 /* life.c: a board from power-on to its end */
 void hw_supervised_init(struct hw_supervised *s, struct hw_node *node, HwBoard *board);
@@ -153,7 +166,17 @@ bool hw_fabric_settled(struct hw_supervised *s);
 bool hw_fabric_attached(struct hw_supervised *viewer, uint8_t index);
 /* A step that takes too long is the viewer's failure; once a ping round. */
 void hw_fabric_watch(struct hw_node *node);
+/* The detour through the gateway begins or ends. */
+void hw_fabric_reroute(struct hw_node *node);
 void hw_fabric_planes_tell(struct hw_node *node, struct hw_supervised *only);
+
+/* hw/fabric/detour.c: captures and impairments of the fabric, through the gateway */
+bool hw_detour_capture_start(struct hw_node *node, int fd, uint32_t *ret_id, GError **error);
+bool hw_detour_impair(struct hw_node *node, const struct bus_fabric_impair *rule, GError **error);
+/* A board is in service: the gateway gets what waits for it. */
+void hw_detour_online(struct hw_supervised *s);
+/* Where cells would be detoured: NULL while there is no gateway in service. */
+struct hw_supervised *hw_detour_gateway(struct hw_node *node);
 
 /* report.c: telling the RE and the listener */
 void hw_node_publish(struct hw_node *node, HwUnit *unit);

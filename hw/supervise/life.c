@@ -22,12 +22,20 @@
 #define QUEUE      4096            /* supervision frames toward a board */
 
 static const struct hw_role roles[BUS_BOARD_KIND_COUNT] = {
-    [BUS_BOARD_KIND_RE] = {"vc-re", "re", HW_REASON_ERROR, true, true},
-    [BUS_BOARD_KIND_SPC] = {"vc-spcd", "spcd", HW_REASON_SPU_FLOWD_DOWN, true, false},
-    [BUS_BOARD_KIND_IOC] = {"vc-iocd", "iocd", HW_REASON_ERROR, true, false},
-    [BUS_BOARD_KIND_GATEWAY] = {"vc-gateway", "gateway", HW_REASON_FABRIC_DOWN, false, false},
-    [BUS_BOARD_KIND_NONE] = {NULL, NULL, HW_REASON_ERROR, false, false},
+    [BUS_BOARD_KIND_RE] = {"vc-re", "re", HW_REASON_ERROR, true, true, false},
+    [BUS_BOARD_KIND_SPC] = {"vc-spcd", "spcd", HW_REASON_SPU_FLOWD_DOWN, true, false, true},
+    [BUS_BOARD_KIND_IOC] = {"vc-iocd", "iocd", HW_REASON_ERROR, true, false, true},
+    [BUS_BOARD_KIND_GATEWAY] = {"vc-gateway", "gateway", HW_REASON_ERROR, false, false, false},
+    [BUS_BOARD_KIND_NONE] = {NULL, NULL, HW_REASON_ERROR, false, false, false},
 };
+
+/* As people call the place; the gateway has none. */
+static const char *label_of(struct hw_supervised *s)
+{
+    HwSlot *slot = hw_chassis_slot_find(s->node->chassis, hw_supervised_slot(s));
+
+    return slot ? hw_slot_label(slot) : hw_unit_name(HW_UNIT(s->board));
+}
 
 static void on_restart(void *data)
 {
@@ -69,6 +77,7 @@ void hw_supervised_clear(struct hw_supervised *s)
     fw_timer_free(s->grace);
     g_array_unref(s->daemons);
     g_free(s->end_text);
+    hw_node_capture_forget(s->node, s);
     s->board = NULL;
 }
 
@@ -87,11 +96,7 @@ static void dismantle(struct hw_supervised *s)
     s->ready = false;
     s->cpu_percent = 0;
     s->memory_kib = 0;
-    for (unsigned n = 0; n < NODE_CAPTURES_MAX; n++) {
-        if (s->node->captures[n].id && s->node->captures[n].port->card == s) {
-            s->node->captures[n].id = 0;
-        }
-    }
+    hw_node_capture_forget(s->node, s);
 }
 
 static void go_offline(struct hw_supervised *s, uint16_t reason, const char *text)
@@ -100,9 +105,7 @@ static void go_offline(struct hw_supervised *s, uint16_t reason, const char *tex
     JsonObject *more = json_object_new();
 
     hw_unit_power_off(unit, reason, text);
-    fw_warning("%s offline: ---%s---",
-               hw_slot_label(hw_chassis_slot_find(s->node->chassis, hw_unit_slot(unit))),
-               hw_unit_reason_text(unit));
+    fw_warning("%s offline: ---%s---", label_of(s), hw_unit_reason_text(unit));
     json_object_set_int_member(more, "reason", reason);
     json_object_set_string_member(more, "reason-text", hw_unit_reason_text(unit));
     json_object_set_string_member(more, "state", "offline");
@@ -117,7 +120,7 @@ static void data_plane_restart(struct hw_supervised *failed)
     for (unsigned i = 0; i < FABRIC_ENDPOINTS_MAX; i++) {
         struct hw_supervised *s = &node->boards[i];
 
-        if (s->board && s != failed && s->guest && !s->ending && !s->role->fabric_elsewhere) {
+        if (s->board && s != failed && s->guest && !s->ending && s->role->data_plane) {
             hw_supervised_end(s, HW_REASON_POWER_CYCLE, true);
         }
     }
@@ -309,12 +312,12 @@ void hw_supervised_check(struct hw_supervised *s)
     if (!hw_unit_set_state(unit, BUS_FRU_STATE_ONLINE, HW_REASON_NONE, NULL)) {
         return;
     }
-    fw_info("%s online", hw_slot_label(hw_chassis_slot_find(s->node->chassis,
-                                                            hw_unit_slot(unit))));
+    fw_info("%s online", label_of(s));
     more = json_object_new();
     json_object_set_string_member(more, "state", "online");
     json_object_set_int_member(more, "boot-ms", (fw_clock_ns() - s->started_ns) / FW_MS);
     hw_node_event(s, "BOARD_ONLINE", more);
+    hw_detour_online(s);
 }
 
 void hw_supervised_ping(struct hw_supervised *s)

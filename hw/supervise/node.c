@@ -193,6 +193,7 @@ struct hw_node *hw_node_new(const struct hw_node_config *config)
     fw_clock_set_model_scale(config->file->options.model_scale);
     hw_fabric_init(node);
     node->ports = g_ptr_array_new_with_free_func(port_free);
+    node->rules = g_array_new(FALSE, FALSE, sizeof(struct bus_fabric_impair));
     node->chassis = hw_chassis_new(config->lab, &config->file->options, g_get_num_processors(),
                                    boards_of_lab(config->file));
     bus_make(node);
@@ -232,6 +233,7 @@ void hw_node_free(struct hw_node *node)
     bus_conn_free(node->bus);
     hw_relay_free(node->relay);
     g_ptr_array_unref(node->ports);
+    g_array_unref(node->rules);
     g_object_unref(node->chassis);
     g_object_unref(node->config.host);
     g_free(node->run);
@@ -338,56 +340,6 @@ void hw_node_link(struct hw_node *node, const char *name, bool up)
     }
 }
 
-bool hw_node_capture_start(struct hw_node *node, const char *name, int fd, uint32_t *ret_id,
-                           GError **error)
-{
-    struct hw_node_port *port = port_find(node, name);
-    struct bus_capture_start start = {0};
-    unsigned n;
-
-    if (!port || port->fd < 0) {
-        return fw_fail(error, FW_ERROR_NOT_FOUND,
-                       port ? "port %s has no link in this lab" : "no card has a port %s", name);
-    }
-    if (!port->card->guest || !port->card->ready) {
-        return fw_fail(error, FW_ERROR_UNAVAILABLE, "the card of port %s is not in service", name);
-    }
-    for (n = 0; n < NODE_CAPTURES_MAX && node->captures[n].id; n++) {
-    }
-    if (n == NODE_CAPTURES_MAX) {
-        return fw_fail(error, FW_ERROR_BUSY, "%u captures run already; stop one",
-                       NODE_CAPTURES_MAX);
-    }
-    start.id = ++node->capture_ids;
-    start.pic = port->pic;
-    start.port = port->port;
-    g_strlcpy(start.name, port->name, sizeof start.name);
-    if (!hw_supervised_send(port->card, BUS_CAPTURE_START, &start, &fd, 1)) {
-        return fw_fail(error, FW_ERROR_BUSY, "the card of port %s does not keep up; try again",
-                       name);
-    }
-    node->captures[n].id = start.id;
-    node->captures[n].port = port;
-    *ret_id = start.id;
-    return true;
-}
-
-bool hw_node_capture_stop(struct hw_node *node, uint32_t id, GError **error)
-{
-    struct bus_capture_stop stop = {.id = id};
-
-    for (unsigned n = 0; id && n < NODE_CAPTURES_MAX; n++) {
-        if (node->captures[n].id == id) {
-            hw_supervised_send(node->captures[n].port->card, BUS_CAPTURE_STOP, &stop, NULL, 0);
-            node->captures[n].id = 0;
-            return true;
-        }
-    }
-    return fw_fail(error, FW_ERROR_NOT_FOUND, "no capture has the id %u", id);
-}
-
-/* ---------------------------------------------------------------- slots */
-
 static struct hw_supervised *slot_board(struct hw_node *node, uint8_t slot, GError **error)
 {
     struct hw_supervised *s = hw_node_board(node, slot);
@@ -406,6 +358,118 @@ static struct hw_supervised *slot_board(struct hw_node *node, uint8_t slot, GErr
     }
     return s;
 }
+
+bool hw_node_capture_start(struct hw_node *node, const char *name, int fd, uint32_t *ret_id,
+                           GError **error)
+{
+    struct hw_node_port *port = port_find(node, name);
+    struct hw_node_capture *capture;
+    struct bus_capture_start start = {0};
+
+    if (strcmp(name, "fabric") == 0) {
+        return hw_detour_capture_start(node, fd, ret_id, error);
+    }
+    if (!port || port->fd < 0) {
+        return fw_fail(error, FW_ERROR_NOT_FOUND,
+                       port ? "port %s has no link in this lab" : "no card has a port %s", name);
+    }
+    if (!port->card->guest || !port->card->ready) {
+        return fw_fail(error, FW_ERROR_UNAVAILABLE, "the card of port %s is not in service", name);
+    }
+    capture = hw_node_capture_new(node, port->card, error);
+    if (!capture) {
+        return false;
+    }
+    start.id = capture->id;
+    start.pic = port->pic;
+    start.port = port->port;
+    g_strlcpy(start.name, port->name, sizeof start.name);
+    if (!hw_supervised_send(port->card, BUS_CAPTURE_START, &start, &fd, 1)) {
+        capture->id = 0;
+        return fw_fail(error, FW_ERROR_BUSY, "the card of port %s does not keep up; try again",
+                       name);
+    }
+    *ret_id = start.id;
+    return true;
+}
+
+struct hw_node_capture *hw_node_capture_new(struct hw_node *node, struct hw_supervised *board,
+                                            GError **error)
+{
+    for (unsigned n = 0; n < NODE_CAPTURES_MAX; n++) {
+        struct hw_node_capture *capture = &node->captures[n];
+
+        if (!capture->id) {
+            capture->id = ++node->capture_ids;
+            capture->board = board;
+            capture->waiting = -1;
+            return capture;
+        }
+    }
+    fw_fail(error, FW_ERROR_BUSY, "%u captures run already; stop one", NODE_CAPTURES_MAX);
+    return NULL;
+}
+
+void hw_node_capture_forget(struct hw_node *node, struct hw_supervised *board)
+{
+    for (unsigned n = 0; n < NODE_CAPTURES_MAX; n++) {
+        struct hw_node_capture *capture = &node->captures[n];
+
+        if (capture->id && capture->board == board) {
+            if (capture->waiting >= 0) {
+                close(capture->waiting);
+            }
+            capture->id = 0;
+        }
+    }
+}
+
+bool hw_node_capture_stop(struct hw_node *node, uint32_t id, GError **error)
+{
+    struct bus_capture_stop stop = {.id = id};
+
+    for (unsigned n = 0; id && n < NODE_CAPTURES_MAX; n++) {
+        struct hw_node_capture *capture = &node->captures[n];
+
+        if (capture->id == id) {
+            if (capture->waiting >= 0) {
+                close(capture->waiting);
+            } else {
+                hw_supervised_send(capture->board, BUS_CAPTURE_STOP, &stop, NULL, 0);
+            }
+            capture->id = 0;
+            return true;
+        }
+    }
+    return fw_fail(error, FW_ERROR_NOT_FOUND, "no capture has the id %u", id);
+}
+
+bool hw_node_fabric_impair(struct hw_node *node, uint8_t source, uint8_t destination,
+                           unsigned drop_permille, uint32_t delay_us, GError **error)
+{
+    struct bus_fabric_impair rule = {.source = 0xff, .destination = 0xff,
+                                     .drop_permille = (uint16_t)drop_permille,
+                                     .delay_us = delay_us};
+    struct hw_supervised *s;
+
+    if (source != 0xff) {
+        s = slot_board(node, source, error);
+        if (!s) {
+            return false;
+        }
+        rule.source = hw_supervised_index(s);
+    }
+    if (destination != 0xff) {
+        s = slot_board(node, destination, error);
+        if (!s) {
+            return false;
+        }
+        rule.destination = hw_supervised_index(s);
+    }
+    return hw_detour_impair(node, &rule, error);
+}
+
+/* ---------------------------------------------------------------- slots */
 
 /* A control board: its planes go and come with it. */
 static HwControlBoard *slot_passive(struct hw_node *node, uint8_t slot)

@@ -60,10 +60,13 @@ bool hw_node_slot_restart(struct hw_node *node, uint8_t slot, uint16_t reason, G
 bool hw_node_board_kill(struct hw_node *node, uint8_t slot, GError **error);
 /* The board is told to write nonsense into its outbox. */
 bool hw_node_board_misbehave(struct hw_node *node, uint8_t slot, GError **error);
-/* fd stays the caller's. */
+/* port `fabric`: the cells between boards. fd stays the caller's. */
 bool hw_node_capture_start(struct hw_node *node, const char *port, int fd, uint32_t *ret_id,
                            GError **error);
 bool hw_node_capture_stop(struct hw_node *node, uint32_t id, GError **error);
+/* Cells between two slots (0xff: any) are lost by chance and delayed; nothing of both: no more. */
+bool hw_node_fabric_impair(struct hw_node *node, uint8_t source, uint8_t destination,
+                           unsigned drop_permille, uint32_t delay_us, GError **error);
 
 /* For query-boards: one object a board / the relay's counters. Taken by the caller. */
 JsonArray *hw_node_boards(struct hw_node *node);

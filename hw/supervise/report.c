@@ -129,7 +129,10 @@ static void unit_members(JsonObject *o, HwUnit *unit)
 {
     const struct catalog_card *card = hw_unit_card(unit);
 
-    json_object_set_string_member(o, "kind", catalog_kind_name(card->kind));
+    json_object_set_string_member(o, "kind",
+                                  HW_IS_BOARD(unit)
+                                      ? bus_board_kind_names[hw_board_kind(HW_BOARD(unit))]
+                                      : catalog_kind_name(card->kind));
     json_object_set_string_member(o, "description", card->description);
     json_object_set_string_member(o, "state", bus_fru_state_names[hw_unit_state(unit)]);
     json_object_set_int_member(o, "reason", hw_unit_reason(unit));
@@ -221,6 +224,7 @@ JsonArray *hw_node_boards(struct hw_node *node)
 
 JsonObject *hw_node_counters(struct hw_node *node)
 {
+    const struct bus_gateway_report *r = &node->gateway_report;
     struct hw_relay_counters c;
     JsonObject *o = json_object_new();
 
@@ -230,6 +234,11 @@ JsonObject *hw_node_counters(struct hw_node *node)
     json_object_set_int_member(o, "midplane-forged", (gint64)c.forged);
     json_object_set_int_member(o, "midplane-malformed", (gint64)c.malformed);
     json_object_set_int_member(o, "midplane-busy", (gint64)c.busy);
+    json_object_set_int_member(o, "gateway-forwarded", (gint64)r->forwarded);
+    json_object_set_int_member(o, "gateway-impaired", (gint64)r->impaired);
+    json_object_set_int_member(o, "gateway-no-buffer", (gint64)r->no_buffer);
+    json_object_set_int_member(o, "gateway-captured", (gint64)r->captured);
+    json_object_set_int_member(o, "gateway-capture-dropped", (gint64)r->capture_dropped);
     return o;
 }
 
@@ -284,6 +293,6 @@ void hw_supervised_measure(struct hw_supervised *s)
     s->cpu_ticks = ticks;
     if (before != s->cpu_percent || memory / 1024 != s->memory_kib / 1024) {
         s->memory_kib = memory;
-        hw_node_publish(s->node, HW_UNIT(s->board));
+        hw_unit_changed(HW_UNIT(s->board));
     }
 }

@@ -152,6 +152,11 @@ static void on_message(struct bus_conn *conn, const struct bus_header *header, c
     case BUS_DAEMON_STATE:
         on_daemon(s, msg);
         break;
+    case BUS_GATEWAY_REPORT:
+        if (hw_board_kind(s->board) == BUS_BOARD_KIND_GATEWAY) {
+            s->node->gateway_report = *(const struct bus_gateway_report *)msg;
+        }
+        break;
     default:
         break; /* not for us from a board */
     }

@@ -15,6 +15,7 @@
 struct member {
     struct bus_conn *conn;
     struct fabric *fabric;
+    uint8_t endpoints;     /* of the chassis; the last one is the gateway */
     void (*ready)(struct fabric *fabric, void *data);
     void *data;
 };
@@ -85,6 +86,7 @@ static void begin(struct member *member, const struct bus_board_start *start)
         fw_error("no fabric: %s", error->message);
         return;
     }
+    member->endpoints = start->endpoints;
     member->ready(member->fabric, member->data);
     outbox_send(member);
 }
@@ -107,6 +109,8 @@ static void attach(struct member *member, const struct bus_fabric_attach *m, int
                    error ? error->message : "wrong number of descriptors");
         return;
     }
+    fabric_route_via(member->fabric, m->index,
+                     m->via_gateway ? (uint8_t)(member->endpoints - 1) : m->index);
     for (unsigned i = 0; i < n_fds; i++) {
         fds[i] = -1;
     }

@@ -352,6 +352,56 @@ Test(node, captures_reach_the_card, .init = setup, .fini = teardown)
     cr_assert_eq(hw_mock_host_board(host, 1)->captures[1], (int)id);
 }
 
+static bool gateway_captures(void)
+{
+    struct hw_mock_board *gateway = hw_mock_host_board(host, HW_SLOT_GATEWAY);
+
+    return gateway && gateway->captures[0] != 0;
+}
+
+Test(node, a_fabric_capture_starts_the_gateway, .init = setup, .fini = teardown)
+{
+    uint32_t id, second;
+
+    cr_assert(spin(all_online));
+    cr_assert_null(hw_mock_host_board(host, HW_SLOT_GATEWAY));
+    cr_assert(hw_node_capture_start(node, "fabric", port_pipe[1], &id, NULL));
+    cr_assert(hw_node_capture_start(node, "fabric", port_pipe[1], &second, NULL));
+    cr_assert(hw_node_capture_stop(node, second, NULL)); /* before the gateway is there */
+    cr_assert(spin(gateway_captures));
+    cr_assert_eq(hw_mock_host_board(host, HW_SLOT_GATEWAY)->captures[0], (int)id);
+    cr_assert_eq(hw_mock_host_board(host, HW_SLOT_GATEWAY)->start->index, 13);
+    cr_assert_eq(attached_count(HW_SLOT_GATEWAY), 4);
+    cr_assert_eq(hw_mock_host_started(host), 5);
+    cr_assert_eq(all_online(), true);
+}
+
+static bool gateway_rules(void)
+{
+    struct hw_mock_board *gateway = hw_mock_host_board(host, HW_SLOT_GATEWAY);
+
+    return gateway && gateway->rules == 1 && gateway->start;
+}
+
+Test(node, fabric_rules_survive_the_gateway, .init = setup, .fini = teardown)
+{
+    struct hw_mock_board *gateway;
+
+    cr_assert(spin(all_online));
+    cr_assert_not(hw_node_fabric_impair(node, 5, 0xff, 10, 0, NULL)); /* slot 5 is empty */
+    cr_assert(hw_node_fabric_impair(node, 0, 0xf0, 10, 0, NULL));
+    cr_assert(hw_node_fabric_impair(node, 0, 0xf0, 20, 0, NULL)); /* the same pair */
+    cr_assert(spin(gateway_rules));
+    gateway = hw_mock_host_board(host, HW_SLOT_GATEWAY);
+    cr_assert_eq(gateway->rule.source, 0);
+    cr_assert_eq(gateway->rule.destination, 12);
+    cr_assert_eq(gateway->rule.drop_permille, 20);
+    gateway->rules = 0;
+    hw_mock_host_die(host, gateway, SIGKILL);
+    cr_assert(spin(gateway_rules));
+    cr_assert_eq(hw_mock_host_started(host), 6);
+}
+
 /* ---- datagram transport: cells cross between two mock boards ---- */
 
 static bool got_cell;
