@@ -31,7 +31,7 @@
 
 #define CONF_DEPTH_MAX 32             /* of nesting: the schema's own depth is about 12 */
 #define CONF_BYTES_MAX (16u << 20)    /* serialised: 10,000 tunnels are about 5 MiB */
-#define CONF_VALUE_MAX 4000           /* bytes of a name, value or comment: a command line's limit */
+#define CONF_VALUE_MAX 4000           /* bytes of a name, value, comment: as a command line */
 
 enum conf_kind { CONF_CONTAINER, CONF_LIST, CONF_LEAF, CONF_LEAF_LIST };
 

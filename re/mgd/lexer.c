@@ -79,6 +79,9 @@ static enum mgd_token take_word(struct lexer *lexer)
 {
     const char *from = lexer->at;
 
+    if (*from == 0) {
+        return bad(lexer, "a zero byte");
+    }
     while (lexer->at < lexer->end && !strchr(" \t\r\n{}[];\"#", *lexer->at)) {
         lexer->at++;
     }

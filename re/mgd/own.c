@@ -77,7 +77,8 @@ static bool process_read(const char *pid, gint64 parent, xmlNode *top)
     *end = 0;
     fields = g_strsplit(end + 2, " ", -1);
     if (g_strv_length(fields) < 22 ||
-        (g_ascii_strtoll(fields[1], NULL, 10) != parent && g_ascii_strtoll(pid, NULL, 10) != parent)) {
+        (g_ascii_strtoll(fields[1], NULL, 10) != parent &&
+         g_ascii_strtoll(pid, NULL, 10) != parent)) {
         return false;
     }
     ticks = g_ascii_strtoll(fields[11], NULL, 10) + g_ascii_strtoll(fields[12], NULL, 10);

@@ -38,8 +38,8 @@ bool statement_set(const struct schema *schema, const struct place *from, const 
                    unsigned line, struct place *ret, struct conf_node **ret_last, GError **error);
 
 /* Find without making: appends struct conf_node* to `found` (several for a leaf-list or list named
- * without a key). Words that the grammar does not know are an error; known but absent is not. Statement
- * names may be abbreviated. */
+ * without a key). Words that the grammar does not know are an error; known but absent is not.
+ * Statement names may be abbreviated. */
 bool statement_find(const struct schema *schema, struct conf_node *root, const GPtrArray *words,
                     GPtrArray *found, GError **error);
 

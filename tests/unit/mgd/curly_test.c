@@ -257,3 +257,16 @@ Test(curly, errors_are_one_sentence, .init = setup, .fini = teardown)
         g_error_free(error);
     }
 }
+
+Test(curly, zero_bytes_are_refused, .init = setup, .fini = teardown)
+{
+    static const char text[] = "system {\0 host-name a; }";
+    GError *error = NULL;
+
+    cr_assert_null(curly_read(schema, "t", text, sizeof text - 1, &error));
+    cr_assert_str_eq(error->message, "t:1: syntax error: a zero byte");
+    g_clear_error(&error);
+    cr_assert_null(curly_read(schema, "t", "syst\0em", 7, &error));
+    cr_assert_str_eq(error->message, "t:1: syntax error: a zero byte");
+    g_error_free(error);
+}
