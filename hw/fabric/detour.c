@@ -39,8 +39,9 @@ static struct hw_supervised *gateway_start(struct hw_node *node, GError **error)
         return NULL;
     }
     if (!s->board) {
-        hw_supervised_init(s, node,
-                           hw_board_new_gateway((uint8_t)(hw_chassis_endpoints(node->chassis) - 1)));
+        uint8_t index = (uint8_t)(hw_chassis_endpoints(node->chassis) - 1);
+
+        hw_supervised_init(s, node, hw_board_new_gateway(index));
     }
     node->detour = true;
     if (!s->guest && !fw_timer_armed(s->restart)) {
