@@ -132,14 +132,21 @@ void flow_send_thread(struct flow_thread *t, struct fabric_packet *p, uint8_t sl
 
 /* ---- bursts ---- */
 
-static void dispatch(struct flow_lane *lane, struct fabric_packet *p)
+struct flow_thread *flow_lane_thread_of(struct flow_lane *lane, struct fabric_packet *p)
 {
     struct flow_thread *t = flow_lane_thread(lane, p->cell.spu, p->cell.thread);
 
+    if (!t && lane->first) {
+        flow_drop(lane->first, p, FLOW_WRONG_THREAD);
+    }
+    return t;
+}
+
+static void dispatch(struct flow_lane *lane, struct fabric_packet *p)
+{
+    struct flow_thread *t = flow_lane_thread_of(lane, p);
+
     if (!t) {
-        if (lane->first) {
-            flow_drop(lane->first, p, FLOW_WRONG_THREAD);
-        }
         return;
     }
     switch ((enum fabric_cell_type)p->cell.type) {
@@ -155,11 +162,7 @@ static void dispatch(struct flow_lane *lane, struct fabric_packet *p)
         cp_note(t, p);
         return;
     case FABRIC_CELL_ENCRYPT:
-        ipsec_encrypt(t, p);
-        return;
     case FABRIC_CELL_DECRYPT:
-        ipsec_decrypt(t, p);
-        return;
     case FABRIC_CELL_PORT_OUT:
     case FABRIC_CELL_HOST_IN:
     case FABRIC_CELL_NP_INSTALL:
@@ -169,24 +172,26 @@ static void dispatch(struct flow_lane *lane, struct fabric_packet *p)
     flow_drop(t, p, FLOW_CELL_UNEXPECTED);
 }
 
-/* Ask for the SAs' memory while earlier packets are still being looked at. */
-static void prefetch(struct flow_lane *lane, const struct fabric_packet *p)
-{
-    struct flow_thread *t = flow_lane_thread(lane, p->cell.spu, p->cell.thread);
-
-    if (t && (p->cell.type == FABRIC_CELL_ENCRYPT || p->cell.type == FABRIC_CELL_DECRYPT)) {
-        ipsec_prefetch(t, p);
-    }
-}
-
+/* Cells of one kind stand together, since they come from one ring; ESP goes by runs of them. */
 void flow_lane_burst(struct flow_lane *lane, struct fabric_packet *packets, unsigned n)
 {
+    unsigned run;
+
     lane->now_ns = fw_clock_ns();
-    for (unsigned i = 0; i < n; i++) {
-        prefetch(lane, &packets[i]);
-    }
-    for (unsigned i = 0; i < n; i++) {
-        dispatch(lane, &packets[i]);
+    for (unsigned i = 0; i < n; i += run) {
+        uint8_t type = packets[i].cell.type;
+
+        for (run = 1; i + run < n && packets[i + run].cell.type == type; run++) {
+        }
+        if (type == FABRIC_CELL_ENCRYPT) {
+            ipsec_encrypt_burst(lane, &packets[i], run);
+        } else if (type == FABRIC_CELL_DECRYPT) {
+            ipsec_decrypt_burst(lane, &packets[i], run);
+        } else {
+            for (unsigned k = 0; k < run; k++) {
+                dispatch(lane, &packets[i + k]);
+            }
+        }
     }
     flow_lane_flush(lane);
 }

@@ -121,6 +121,8 @@ static inline struct flow_thread *flow_lane_thread(struct flow_lane *lane, unsig
     return t->lane == lane ? t : NULL;
 }
 
+/* The thread a cell is for; NULL: counted and dropped. */
+struct flow_thread *flow_lane_thread_of(struct flow_lane *lane, struct fabric_packet *p);
 /* Count and forget. */
 void flow_drop(struct flow_thread *t, struct fabric_packet *p, enum flow_counter why);
 /* Make the packet own, with `extra` bytes of room behind; false: dropped and counted. */
@@ -136,8 +138,11 @@ void flow_post(struct flow_lane *lane, const struct flow_event *event);
 /* A packet for this thread: session, or the first path. */
 void flow_packet(struct flow_thread *t, struct fabric_packet *p);
 /* The same for a packet out of a tunnel (cell.ifl is the st0 unit): unknown sessions go to the
- * central point. */
-void flow_packet_inner(struct flow_thread *t, struct fabric_packet *p);
+ * central point. view: from flow_inner_prepare, or NULL. */
+void flow_packet_inner(struct flow_thread *t, struct fabric_packet *p,
+                       const struct flow_view *view);
+/* View it and ask for its session's memory; false: dropped. */
+bool flow_inner_prepare(struct flow_thread *t, struct fabric_packet *p, struct flow_view *ret);
 void flow_session_end(struct flow_thread *t, struct flow_session *session);
 
 /* first.c */

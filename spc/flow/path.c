@@ -48,7 +48,7 @@ static void pass_tunnel(struct flow_thread *t, struct fabric_packet *p,
     struct flow_thread *anchor =
         out->slot == t->lane->slot ? flow_lane_thread(t->lane, out->spu, out->thread) : NULL;
 
-    if (!flow_own(t, p, anchor ? IPSEC_TRAILER_MAX : 0)) {
+    if (!flow_own(t, p, IPSEC_TRAILER_MAX)) {
         return;
     }
     if (from_outside) {
@@ -61,9 +61,12 @@ static void pass_tunnel(struct flow_thread *t, struct fabric_packet *p,
     p->cell.generation = out->anchor_generation;
     if (anchor) {
         ipsec_encrypt(anchor, p);
-    } else {
-        flow_send_thread(t, p, out->slot, out->spu, out->thread);
+        return;
     }
+    if (p->cell.gso == FABRIC_GSO_NONE && !(p->cell.flags & FABRIC_FLAG_CSUM)) {
+        ipsec_trailer_add(p);
+    }
+    flow_send_thread(t, p, out->slot, out->spu, out->thread);
 }
 
 static void pass(struct flow_thread *t, struct fabric_packet *p, const struct flow_view *v,
@@ -132,21 +135,34 @@ void flow_packet(struct flow_thread *t, struct fabric_packet *p)
     }
 }
 
-void flow_packet_inner(struct flow_thread *t, struct fabric_packet *p)
+bool flow_inner_prepare(struct flow_thread *t, struct fabric_packet *p, struct flow_view *ret)
 {
-    struct flow_session *s;
-    struct flow_view v;
-    enum flow_counter why = flow_view_parse(p->data, p->cell.length, &v);
-    unsigned w = 0;
-    uint8_t slot;
+    enum flow_counter why = flow_view_parse(p->data, p->cell.length, ret);
 
     if (why != FLOW_OK) {
         flow_drop(t, p, why);
-        return;
+        return false;
     }
-    s = find(t, &v, &w);
+    flow_sessions_prefetch(t->sessions, ret->hash);
+    return true;
+}
+
+void flow_packet_inner(struct flow_thread *t, struct fabric_packet *p, const struct flow_view *view)
+{
+    struct flow_session *s;
+    struct flow_view v;
+    unsigned w = 0;
+    uint8_t slot;
+
+    if (!view) {
+        if (!flow_inner_prepare(t, p, &v)) {
+            return;
+        }
+        view = &v;
+    }
+    s = find(t, view, &w);
     if (s) {
-        pass(t, p, &v, s, w);
+        pass(t, p, view, s, w);
         return;
     }
     if (!flow_tables_central_point(t->lane->tables, &slot)) {
@@ -154,6 +170,6 @@ void flow_packet_inner(struct flow_thread *t, struct fabric_packet *p)
         return;
     }
     p->cell.type = FABRIC_CELL_FIRST;
-    p->cell.hash = v.hash;
+    p->cell.hash = view->hash;
     flow_send_thread(t, p, slot, 0, 0);
 }

@@ -72,6 +72,20 @@ void flow_sessions_prefetch(const struct flow_sessions *s, uint32_t hash)
     __builtin_prefetch(&s->buckets[hash % BUCKETS]);
 }
 
+void flow_sessions_prefetch_entry(const struct flow_sessions *s, uint32_t hash)
+{
+    uint32_t link = s->buckets[hash % BUCKETS];
+
+    if (link) {
+        const char *wing = (const char *)&s->places[(link - 1) / 2].wings[(link - 1) % 2];
+
+        __builtin_prefetch(&s->places[(link - 1) / 2]);
+        __builtin_prefetch(wing);
+        __builtin_prefetch(wing + 64);
+        __builtin_prefetch(wing + 128);
+    }
+}
+
 struct flow_session *flow_sessions_take(struct flow_sessions *s)
 {
     struct flow_session *session;

@@ -65,6 +65,8 @@ unsigned flow_sessions_count(const struct flow_sessions *s);
 bool flow_sessions_busy(const struct flow_sessions *s);
 /* The n-th place that holds a session, for shows; NULL behind the last. *io_place begins at 0. */
 struct flow_session *flow_sessions_next(struct flow_sessions *s, uint32_t *io_place);
+/* Ask for the bucket's memory, and later for that of its first session. */
 void flow_sessions_prefetch(const struct flow_sessions *s, uint32_t hash);
+void flow_sessions_prefetch_entry(const struct flow_sessions *s, uint32_t hash);
 
 #endif

@@ -81,15 +81,20 @@ static void mb_key_free(struct ipsec_key *k)
     }
 }
 
-static void mb_prefetch(const struct ipsec_key *k)
+/* The round keys come first; behind them the powers of the hash key, the first one last: a packet of
+ * n blocks uses the last n of them, up to all. */
+static void mb_prefetch(const struct ipsec_key *k, uint32_t bytes)
 {
     const char *p = (const char *)k;
+    uint32_t end = sizeof k->data, powers = (bytes / 16 + 4) * 16;
 
-    /* The round keys, the first powers of the hash key, and the functions with the salt. */
-    for (unsigned at = 0; at < 512; at += 64) {
+    __builtin_prefetch(&k->seal);
+    for (unsigned at = 0; at < 256; at += 64) {
         __builtin_prefetch(p + at);
     }
-    __builtin_prefetch(&k->seal);
+    for (unsigned at = powers < end - 256 ? (end - powers) & ~63u : 256; at < end; at += 64) {
+        __builtin_prefetch(p + at);
+    }
 }
 
 /* RFC 4106 section 5: SPI and sequence number, the upper half between them with ESN. */

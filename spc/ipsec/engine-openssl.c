@@ -120,7 +120,7 @@ static struct ipsec_key *ossl_key_new(enum fw_enc enc, enum fw_integ integ, cons
     return k;
 }
 
-static void ossl_prefetch(const struct ipsec_key *k)
+static void ossl_prefetch(const struct ipsec_key *k, uint32_t bytes)
 {
     __builtin_prefetch(k);
 }

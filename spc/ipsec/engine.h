@@ -41,7 +41,8 @@ struct ipsec_engine {
     struct ipsec_key *(*key_new)(enum fw_enc enc, enum fw_integ integ, const uint8_t *key,
                                  const uint8_t *integrity_key, bool seal);
     void (*key_free)(struct ipsec_key *key); /* wipes */
-    void (*prefetch)(const struct ipsec_key *key);
+    /* Ask for what of the key a packet of this length will touch. */
+    void (*prefetch)(const struct ipsec_key *key, uint32_t bytes);
     bool (*seal)(struct ipsec_key *key, const struct ipsec_job *job);
     /* False: not authentic (out then holds nothing of use). */
     bool (*open)(struct ipsec_key *key, const struct ipsec_job *job);

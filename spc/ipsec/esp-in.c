@@ -15,6 +15,7 @@
 
 #define ESP_HEADER 8u
 #define NEXT_NONE  59 /* dummy packets of traffic flow confidentiality */
+#define KEYS_AHEAD 4  /* packets; more would push each other out of the first cache */
 
 static void bump(uint64_t *counter, uint64_t n)
 {
@@ -66,17 +67,6 @@ static bool outer_parse(const uint8_t *data, uint32_t bytes, struct outer *ret)
     ret->spi = fw_cursor_u32(&c);
     ret->sequence = fw_cursor_u32(&c);
     return !c.failed;
-}
-
-uint32_t ipsec_spi_of(const uint8_t *data, uint32_t bytes, uint32_t *ret_esp)
-{
-    struct outer o;
-
-    if (!outer_parse(data, bytes, &o)) {
-        return 0;
-    }
-    *ret_esp = o.esp;
-    return o.spi;
 }
 
 static void hold(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_packet *p)
@@ -161,9 +151,9 @@ static bool selected(const struct ipsec_sa *sa, const uint8_t *ip)
     return ipsec_selectors_match(sa, &destination, &source);
 }
 
-/* Authentic plain text in an own packet: to the flow code, as a packet of the st0 unit. */
-static void plain_take(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_packet *own,
-                   uint32_t text, uint8_t outer_tos)
+/* Authentic plain text in an own packet: becomes a packet of the st0 unit. False: dropped. */
+static bool plain_check(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_packet *own,
+                        uint32_t text, uint8_t outer_tos)
 {
     uint32_t bytes = 0;
     enum flow_counter why = trailer_check(own->room, text, &bytes);
@@ -176,7 +166,7 @@ static void plain_take(struct flow_thread *t, struct ipsec_sa *sa, struct fabric
     }
     if (why != FLOW_OK) {
         sa_drop(t, sa, own, why);
-        return;
+        return false;
     }
     bump(&sa->packets, 1);
     bump(&sa->bytes, bytes);
@@ -190,74 +180,125 @@ static void plain_take(struct flow_thread *t, struct ipsec_sa *sa, struct fabric
     own->cell.flags = (uint8_t)((own->cell.flags & FABRIC_FLAG_TRACE) | FABRIC_FLAG_INNER);
     own->cell.gso = FABRIC_GSO_NONE;
     own->cell.gso_size = 0;
-    flow_packet_inner(t, own);
+    return true;
 }
 
-static void decrypt(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_packet *p,
-                    const struct outer *o)
+/* Consumes p; true: the inner packet is in *ret. */
+static bool decrypt(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_packet *p,
+                    const struct outer *o, struct fabric_packet *ret)
 {
     uint32_t around = ESP_HEADER + sa->iv_bytes + sa->icv_bytes;
     struct ipsec_job job = {.esn = sa->esn};
     uint8_t header[ESP_HEADER];
-    struct fabric_packet own;
 
-    if (o->bytes < around + 2 || (o->bytes - around) % sa->block_bytes != 0) {
+    if (o->bytes < around + 2 || ((o->bytes - around) & sa->block_mask) != 0) {
         sa_drop(t, sa, p, FLOW_BAD_HEADER);
-        return;
+        return false;
     }
     job.sequence = ipsec_replay_number(&sa->replay, o->sequence);
     if (!ipsec_replay_check(&sa->replay, job.sequence)) {
         bump(&sa->replay_drops, 1);
         sa_drop(t, sa, p, FLOW_REPLAY);
-        return;
+        return false;
     }
     job.bytes = o->bytes - around;
-    if (!fabric_lane_alloc(t->lane->fabric, job.bytes + IPSEC_TRAILER_MAX, &own)) {
+    if (!fabric_lane_alloc(t->lane->fabric, job.bytes + IPSEC_TRAILER_MAX, ret)) {
         sa_drop(t, sa, p, FLOW_NO_BUFFER);
-        return;
+        return false;
     }
-    own.cell = p->cell;
+    ret->cell.hops = p->cell.hops;
+    ret->cell.flags = p->cell.flags;
+    ret->cell.trace = p->cell.trace;
     memcpy(header, p->data + o->esp, sizeof header);
     job.header = header;
     job.iv = (uint8_t *)p->data + o->esp + ESP_HEADER; /* read only when opening */
     job.in = p->data + o->esp + ESP_HEADER + sa->iv_bytes;
-    job.out = own.room;
+    job.out = ret->room;
     job.tag = job.in + job.bytes;
     if (!sa->engine->open(sa->key, &job)) {
         bump(&sa->auth_failures, 1);
-        flow_count(t->counters, FLOW_AUTH_FAILED, 1);
-        bump(&sa->drops, 1);
-        fabric_lane_free(t->lane->fabric, &own);
-        fabric_lane_free(t->lane->fabric, p);
-        return;
+        fabric_lane_free(t->lane->fabric, ret);
+        sa_drop(t, sa, p, FLOW_AUTH_FAILED);
+        return false;
     }
     ipsec_replay_advance(&sa->replay, job.sequence);
     __atomic_store_n(&sa->sequence, sa->replay.top, __ATOMIC_RELAXED);
     fabric_lane_free(t->lane->fabric, p);
-    plain_take(t, sa, &own, job.bytes, o->tos);
+    return plain_check(t, sa, ret, job.bytes, o->tos);
+}
+
+/* Consumes p; true: the inner packet is in *ret. */
+static bool decrypt_with(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_packet *p,
+                         const struct outer *o, struct fabric_packet *ret)
+{
+    if (o->fragment) {
+        flow_drop(t, p, FLOW_ESP_FRAGMENT);
+    } else if (!sa) {
+        flow_drop(t, p, FLOW_INVALID_SPI);
+    } else if (sa->larval) {
+        hold(t, sa, p);
+    } else if (o->udp != sa->udp) {
+        sa_drop(t, sa, p, FLOW_ESP_ENCAPSULATION);
+    } else {
+        return decrypt(t, sa, p, o, ret);
+    }
+    return false;
 }
 
 void ipsec_decrypt(struct flow_thread *t, struct fabric_packet *p)
 {
-    struct ipsec_sa *sa;
+    struct fabric_packet inner;
     struct outer o;
 
     if (!outer_parse(p->data, p->cell.length, &o)) {
         flow_drop(t, p, FLOW_BAD_HEADER);
-        return;
+    } else if (decrypt_with(t, ipsec_find_in(t->ipsec, o.spi), p, &o, &inner)) {
+        flow_packet_inner(t, &inner, NULL);
     }
-    if (o.fragment) {
-        flow_drop(t, p, FLOW_ESP_FRAGMENT);
-        return;
+}
+
+void ipsec_decrypt_burst(struct flow_lane *lane, struct fabric_packet *packets, unsigned n)
+{
+    struct flow_thread *threads[FABRIC_BURST];
+    struct ipsec_sa *sas[FABRIC_BURST];
+    struct outer outers[FABRIC_BURST];
+    struct fabric_packet inner[FABRIC_BURST];
+    struct flow_view views[FABRIC_BURST];
+    unsigned n_inner = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        threads[i] = flow_lane_thread_of(lane, &packets[i]);
+        if (threads[i] && !outer_parse(packets[i].data, packets[i].cell.length, &outers[i])) {
+            flow_drop(threads[i], &packets[i], FLOW_BAD_HEADER);
+            threads[i] = NULL;
+        }
+        if (threads[i]) {
+            ipsec_prefetch_in(threads[i]->ipsec, outers[i].spi);
+        }
     }
-    sa = ipsec_find_in(t->ipsec, o.spi);
-    if (!sa) {
-        flow_drop(t, p, FLOW_INVALID_SPI);
-    } else if (sa->larval) {
-        hold(t, sa, p);
-    } else if (o.udp != (sa->encap_remote != 0)) {
-        sa_drop(t, sa, p, FLOW_ESP_ENCAPSULATION);
-    } else {
-        decrypt(t, sa, p, &o);
+    for (unsigned i = 0; i < n; i++) {
+        sas[i] = threads[i] ? ipsec_find_in(threads[i]->ipsec, outers[i].spi) : NULL;
+        if (sas[i]) {
+            ipsec_prefetch_sa(sas[i]);
+            __builtin_prefetch(sas[i]->bitmap);
+        }
+    }
+    for (unsigned i = 0; i < n + KEYS_AHEAD; i++) {
+        unsigned at = i - KEYS_AHEAD;
+
+        if (i < n && sas[i] && !sas[i]->larval) {
+            sas[i]->engine->prefetch(sas[i]->key, outers[i].bytes);
+        }
+        if (i >= KEYS_AHEAD && threads[at] &&
+            decrypt_with(threads[at], sas[at], &packets[at], &outers[at], &inner[n_inner])) {
+            threads[n_inner] = threads[at];
+            n_inner += flow_inner_prepare(threads[at], &inner[n_inner], &views[n_inner]);
+        }
+    }
+    for (unsigned i = 0; i < n_inner; i++) {
+        flow_sessions_prefetch_entry(threads[i]->sessions, views[i].hash);
+    }
+    for (unsigned i = 0; i < n_inner; i++) {
+        flow_packet_inner(threads[i], &inner[i], &views[i]);
     }
 }

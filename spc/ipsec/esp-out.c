@@ -1,11 +1,15 @@
 /*
  * esp-out - a clear packet becomes an ESP packet (RFC 4303 section 3.3).
  *
- * The packet is made own (one copy when it came from elsewhere) and encrypted in
- * place; outer headers grow into the headroom, the trailer behind. What does not
- * fit the path is split before: large frames into segments, IPv4 without DF into
- * fragments; with DF the source is told. DSCP and ECN are copied to the outer
- * header (RFC 4301 section 5.1.2, RFC 6040 normal mode).
+ * A received packet that brought its trailer along is encrypted from where it
+ * lies into an own buffer; others are copied, or encrypted in place when they
+ * are own already. Outer headers are one template of the SA, patched. What does
+ * not fit the path is split before: large frames into segments, IPv4 without DF
+ * into fragments; with DF the source is told. DSCP and ECN are copied to the
+ * outer header (RFC 4301 section 5.1.2, RFC 6040 normal mode).
+ *
+ * Bursts look ahead: memory of SAs and keys is asked for some packets before it
+ * is used.
  */
 #include <string.h>
 
@@ -15,7 +19,8 @@
 #include "spc/ipsec/ipsec.h"
 
 #define ESP_HEADER 8u
-#define IP_DF      0x4000u
+#define IP_DF      0x40 /* in the seventh byte of an IPv4 header */
+#define KEYS_AHEAD 4    /* packets; more would push each other out of the first cache */
 
 static void bump(uint64_t *counter, uint64_t n)
 {
@@ -29,148 +34,210 @@ static void sa_drop(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_pa
     flow_drop(t, p, why);
 }
 
-/* The next number, or 0: this SA has sent its last packet. */
-static uint64_t next_sequence(struct flow_thread *t, struct ipsec_sa *sa)
+static void put_u32(uint8_t *p, uint32_t v)
+{
+    v = __builtin_bswap32(v);
+    memcpy(p, &v, 4);
+}
+
+static uint32_t padding_of(uint32_t bytes, uint32_t mask)
+{
+    return (0u - (bytes + 2)) & mask;
+}
+
+static void trailer_write(uint8_t *end, uint32_t pad, uint8_t next)
+{
+    for (uint32_t i = 0; i < pad; i++) {
+        end[i] = (uint8_t)(i + 1);
+    }
+    end[pad] = (uint8_t)pad;
+    end[pad + 1] = next;
+}
+
+static uint8_t next_header(const uint8_t *inner)
+{
+    return inner[0] >> 4 == 4 ? FLOW_PROTO_IPIP : FLOW_PROTO_IPV6;
+}
+
+void ipsec_trailer_add(struct fabric_packet *p)
+{
+    uint32_t pad = padding_of(p->cell.length, 3);
+
+    trailer_write(p->room + p->cell.length, pad, next_header(p->room));
+    p->cell.length += pad + 2;
+}
+
+static bool trailer_there(const struct fabric_packet *p, uint32_t bytes, uint32_t pad)
+{
+    const uint8_t *end = p->data + bytes + pad;
+
+    return p->cell.length == bytes + pad + 2 && end[0] == pad && end[1] == next_header(p->data);
+}
+
+/* Near the end of 32-bit numbers: tell once, and false at the very end. */
+static bool sequence_left(struct flow_thread *t, struct ipsec_sa *sa)
 {
     struct flow_event event = {
         .kind = FLOW_EVENT_SA_EXPIRE, .tunnel = sa->tunnel, .spi = sa->spi};
 
-    if (__builtin_expect(!sa->esn && sa->sequence >= IPSEC_SOFT_LIMIT, 0)) {
-        event.hard = sa->sequence >= UINT32_MAX;
-        if (event.hard ? !sa->hard_told : !sa->soft_told) {
-            sa->soft_told = true;
-            sa->hard_told = event.hard;
-            flow_post(t->lane, &event);
-        }
-        if (event.hard) {
-            return 0;
-        }
-    } else if (__builtin_expect(sa->sequence == UINT64_MAX, 0)) {
-        return 0;
+    if (sa->esn) {
+        return sa->sequence != UINT64_MAX;
     }
-    bump(&sa->sequence, 1);
-    return sa->sequence;
+    event.hard = sa->sequence >= UINT32_MAX;
+    if (event.hard ? !sa->hard_told : !sa->soft_told) {
+        sa->soft_told = true;
+        sa->hard_told = event.hard;
+        flow_post(t->lane, &event);
+    }
+    return !event.hard;
 }
 
-/* Outer IPv4 (and UDP) header in front of the ESP packet of `bytes`. */
-static uint8_t *outer_write(const struct ipsec_sa *sa, uint8_t *esp, uint32_t bytes, uint8_t tos,
-                            uint16_t fragment, uint64_t sequence)
-{
-    uint8_t *ip = esp - sa->outer_bytes;
-    uint32_t total = bytes + sa->outer_bytes;
-    uint16_t sum, words[3];
-
-    memcpy(ip, sa->outer, sa->outer_bytes);
-    ip[1] = tos;
-    ip[2] = (uint8_t)(total >> 8);
-    ip[3] = (uint8_t)total;
-    ip[4] = (uint8_t)(sequence >> 8);
-    ip[5] = (uint8_t)sequence;
-    ip[6] = (uint8_t)(fragment >> 8);
-    /* Of the first word only the TOS is new: the version is in the prepared sum. */
-    words[0] = __builtin_bswap16(tos);
-    memcpy(&words[1], ip + 2, 2);
-    memcpy(&words[2], ip + 4, 2);
-    sum = flow_sum_fold((uint64_t)sa->outer_sum + words[0] + words[1] + words[2] +
-                        __builtin_bswap16(fragment));
-    memcpy(ip + 10, &sum, 2);
-    if (sa->outer_bytes > 20) {
-        ip[24] = (uint8_t)((bytes + 8) >> 8); /* UDP length; checksum 0 (RFC 3948 section 2.1) */
-        ip[25] = (uint8_t)(bytes + 8);
-    }
-    return ip;
-}
-
-static uint16_t outer_fragment(const struct ipsec_sa *sa, const uint8_t *inner)
+static uint8_t df_of(const struct ipsec_sa *sa, const uint8_t *inner)
 {
     switch ((enum ipsec_df)sa->df) {
     case IPSEC_DF_SET:
         return IP_DF;
     case IPSEC_DF_COPY:
-        return inner[0] >> 4 == 6 || inner[6] & 0x40 ? IP_DF : 0;
+        return inner[0] >> 4 == 6 ? IP_DF : inner[6] & IP_DF;
     case IPSEC_DF_CLEAR:
         break;
     }
     return 0;
 }
 
-static uint32_t padding_of(const struct ipsec_sa *sa, uint32_t bytes)
+/* Template in front of `esp`, patched for an ESP packet of `bytes`. Returns the frame. */
+static uint8_t *head_write(const struct ipsec_sa *sa, uint8_t *esp, uint32_t bytes)
 {
-    uint32_t block = sa->block_bytes;
+    uint8_t *frame = esp - sa->head_bytes, *ip = frame + FLOW_ETHER_BYTES;
+    uint32_t total = bytes + sa->head_bytes - FLOW_ETHER_BYTES;
 
-    return (block - (bytes + 2) % block) % block;
+    memcpy(frame, sa->head, IPSEC_HEAD_BYTES); /* runs into the ESP header, which comes next */
+    ip[2] = (uint8_t)(total >> 8);
+    ip[3] = (uint8_t)total;
+    if (sa->udp) {
+        ip[24] = (uint8_t)((bytes + 8) >> 8); /* checksum 0 (RFC 3948 section 2.1) */
+        ip[25] = (uint8_t)(bytes + 8);
+    }
+    return frame;
 }
 
-/* One packet that fits, of `bytes`; checksums are complete. */
+/* The rest of the outer IP header, and its checksum. */
+static void head_finish(const struct ipsec_sa *sa, uint8_t *ip, uint32_t total, uint8_t tos,
+                        uint8_t df)
+{
+    uint32_t id = (uint32_t)sa->sequence & 0xffff;
+    uint32_t sum = __builtin_bswap16((uint16_t)sa->head_sum) + tos + total + id + ((uint32_t)df << 8);
+
+    ip[1] = tos;
+    ip[4] = (uint8_t)(id >> 8);
+    ip[5] = (uint8_t)id;
+    ip[6] = df;
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = ~((sum & 0xffff) + (sum >> 16));
+    ip[10] = (uint8_t)(sum >> 8);
+    ip[11] = (uint8_t)sum;
+}
+
+/* The own packet that the result goes into, at the end of the lane's queue: with room for `text`
+ * and tag, and the plain text in it unless *ret_in is the received one. NULL: dropped. */
+static struct fabric_packet *target(struct flow_thread *t, struct ipsec_sa *sa,
+                                    struct fabric_packet *p, uint32_t bytes, uint32_t pad,
+                                    const uint8_t **ret_in)
+{
+    struct flow_lane *lane = t->lane;
+    struct fabric_packet *o = &lane->out[lane->n_out];
+    uint32_t text = bytes + pad + 2;
+    uint8_t hops = p->cell.hops;
+
+    if (p->room && text + sa->icv_bytes <= p->capacity) {
+        *o = *p;
+        p->room = NULL;
+        *ret_in = o->room;
+        trailer_write(o->room + bytes, pad, next_header(o->room));
+        return o;
+    }
+    if (!fabric_lane_alloc(lane->fabric, text + sa->icv_bytes, o)) {
+        sa_drop(t, sa, p, FLOW_NO_BUFFER);
+        return NULL;
+    }
+    o->cell.hops = hops;
+    o->cell.trace = p->cell.trace;
+    o->cell.flags = p->cell.flags;
+    *ret_in = p->data;
+    if (p->room || !trailer_there(p, bytes, pad)) {
+        memcpy(o->room, p->data, bytes);
+        trailer_write(o->room + bytes, pad, next_header(p->data));
+        *ret_in = o->room;
+        fabric_lane_free(lane->fabric, p);
+    }
+    return o;
+}
+
+/* One packet that fits, of `bytes`; checksums are complete. Consumes p. */
 static void encrypt(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_packet *p,
                     uint32_t bytes)
 {
-    uint32_t pad = padding_of(sa, bytes), text = bytes + pad + 2;
+    struct flow_lane *lane = t->lane;
+    uint32_t pad = padding_of(bytes, sa->block_mask), text = bytes + pad + 2;
+    uint32_t esp_bytes = ESP_HEADER + sa->iv_bytes + text + sa->icv_bytes;
     struct ipsec_job job = {.bytes = text, .esn = sa->esn};
-    uint8_t *inner, *esp, *ip, tos, next;
-    uint16_t fragment;
+    uint8_t *esp, *frame, tos, df;
+    struct fabric_packet *o;
 
-    if (!flow_own(t, p, IPSEC_TRAILER_MAX)) {
-        return;
-    }
-    job.sequence = next_sequence(t, sa);
-    if (job.sequence == 0) {
+    if (__builtin_expect(sa->sequence >= IPSEC_SOFT_LIMIT, 0) && !sequence_left(t, sa)) {
         sa_drop(t, sa, p, FLOW_SEQUENCE_END);
         return;
     }
-    inner = p->room;
-    next = inner[0] >> 4 == 4 ? FLOW_PROTO_IPIP : FLOW_PROTO_IPV6;
-    tos = next == FLOW_PROTO_IPIP ? inner[1] : (uint8_t)(inner[0] << 4 | inner[1] >> 4);
-    fragment = outer_fragment(sa, inner);
-    for (uint32_t i = 0; i < pad; i++) {
-        inner[bytes + i] = (uint8_t)(i + 1);
-    }
-    inner[bytes + pad] = (uint8_t)pad;
-    inner[bytes + pad + 1] = next;
-    esp = inner - sa->iv_bytes - ESP_HEADER;
-    esp[0] = (uint8_t)(sa->spi >> 24);
-    esp[1] = (uint8_t)(sa->spi >> 16);
-    esp[2] = (uint8_t)(sa->spi >> 8);
-    esp[3] = (uint8_t)sa->spi;
-    esp[4] = (uint8_t)(job.sequence >> 24);
-    esp[5] = (uint8_t)(job.sequence >> 16);
-    esp[6] = (uint8_t)(job.sequence >> 8);
-    esp[7] = (uint8_t)job.sequence;
-    job.header = esp;
-    job.iv = esp + ESP_HEADER;
-    job.in = inner;
-    job.out = inner;
-    job.ret_tag = inner + text;
-    if (!sa->engine->seal(sa->key, &job)) {
-        sa_drop(t, sa, p, FLOW_DISCARD);
+    o = target(t, sa, p, bytes, pad, &job.in);
+    if (!o) {
         return;
     }
-    ip = outer_write(sa, esp, ESP_HEADER + sa->iv_bytes + text + sa->icv_bytes, tos, fragment,
-                     job.sequence);
-    p->capacity += (uint32_t)(inner - ip);
-    p->room = ip;
-    p->data = ip;
-    p->cell.length = (uint32_t)(inner - ip) + text + sa->icv_bytes;
-    p->cell.flags = (uint8_t)(p->cell.flags & FABRIC_FLAG_TRACE);
-    p->cell.gso = FABRIC_GSO_NONE;
-    p->cell.hash = sa->spi * 0x9e3779b1u >> 8; /* an SA keeps its plane */
+    job.sequence = sa->sequence + 1;
+    bump(&sa->sequence, 1);
+    tos = job.in[0] >> 4 == 4 ? job.in[1] : (uint8_t)(job.in[0] << 4 | job.in[1] >> 4);
+    df = df_of(sa, job.in);
+    esp = o->room - sa->iv_bytes - ESP_HEADER;
+    frame = head_write(sa, esp, esp_bytes);
+    put_u32(esp, sa->spi);
+    put_u32(esp + 4, (uint32_t)job.sequence);
+    job.header = esp;
+    job.iv = esp + ESP_HEADER;
+    job.out = o->room;
+    job.ret_tag = o->room + text;
+    if (!sa->engine->seal(sa->key, &job)) {
+        sa_drop(t, sa, o, FLOW_DISCARD);
+        return;
+    }
+    head_finish(sa, frame + FLOW_ETHER_BYTES, esp_bytes + sa->head_bytes - FLOW_ETHER_BYTES, tos,
+                df);
     bump(&sa->packets, 1);
     bump(&sa->bytes, bytes);
     flow_count(t->counters, FLOW_ESP_OUT_PACKETS, 1);
     flow_count(t->counters, FLOW_ESP_OUT_BYTES, bytes);
-    flow_port_out(t, p, &sa->out);
-}
+    o->cell.type = FABRIC_CELL_PORT_OUT;
+    o->cell.flags = (uint8_t)((o->cell.flags & FABRIC_FLAG_TRACE) | FABRIC_FLAG_L2);
+    o->cell.gso = FABRIC_GSO_NONE;
+    o->cell.hash = sa->spi * 0x9e3779b1u >> 8; /* an SA keeps its plane */
+    o->cell.out_ifl = sa->out.ifl;
+    if (__builtin_expect(!sa->out.resolved, 0)) {
+        struct fabric_packet held = *o;
 
-/* Biggest inner packet: what the outer path leaves, and what the st0 unit allows. */
-static uint32_t tunnel_mtu(struct flow_thread *t, const struct ipsec_sa *sa)
-{
-    const struct flow_ifl *st0 = flow_tables_ifl(t->lane->tables, sa->ifl);
-    uint32_t around = sa->outer_bytes + ESP_HEADER + sa->iv_bytes + sa->icv_bytes;
-    uint32_t room = sa->out.mtu > around ? sa->out.mtu - around : 0;
-
-    room = room / sa->block_bytes * sa->block_bytes;
-    room = room > 2 ? room - 2 : 0;
-    return st0 && st0->mtu < room ? st0->mtu : room;
+        held.room = frame + FLOW_ETHER_BYTES;
+        held.data = held.room;
+        held.cell.flags = (uint8_t)(held.cell.flags & ~FABRIC_FLAG_L2);
+        held.capacity += (uint32_t)(o->room - held.room);
+        held.cell.length = (uint32_t)(o->room - held.room) + text + sa->icv_bytes;
+        flow_hold(t, &held, &sa->out);
+        return;
+    }
+    o->cell.destination = sa->out.slot;
+    o->cell.pic = sa->out.pic;
+    o->cell.port = sa->out.port;
+    o->cell.length = sa->head_bytes + esp_bytes;
+    o->room = frame;
+    if (++lane->n_out == FABRIC_BURST) {
+        flow_lane_flush(lane);
+    }
 }
 
 static void piece_encrypt(struct flow_thread *t, struct fabric_packet *p, void *data)
@@ -179,12 +246,11 @@ static void piece_encrypt(struct flow_thread *t, struct fabric_packet *p, void *
 }
 
 /* Large frames, fragments, unfinished checksums, and packets that do not fit at all. */
-static void encrypt_slowly(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_packet *p,
-                           uint32_t mtu)
+static void encrypt_slowly(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_packet *p)
 {
     struct flow_view v;
     enum flow_counter why = flow_view_parse(p->data, p->cell.length, &v);
-    uint32_t wire = v.bytes;
+    uint32_t wire = v.bytes, mtu = sa->inner_mtu;
 
     if (why != FLOW_OK) {
         sa_drop(t, sa, p, why);
@@ -232,19 +298,32 @@ static void no_sa(struct flow_thread *t, struct fabric_packet *p)
     flow_drop(t, p, FLOW_NO_OUTBOUND_SA);
 }
 
+/* Biggest inner packet: what the outer path leaves, and what the st0 unit allows. */
+static uint16_t inner_mtu(struct flow_thread *t, const struct ipsec_sa *sa)
+{
+    const struct flow_ifl *st0 = flow_tables_ifl(t->lane->tables, sa->ifl);
+    uint32_t around = sa->head_bytes - FLOW_ETHER_BYTES + ESP_HEADER + sa->iv_bytes + sa->icv_bytes;
+    uint32_t room = sa->out.mtu > around ? sa->out.mtu - around : 0;
+
+    room &= ~(uint32_t)sa->block_mask;
+    room = room > 2 ? room - 2 : 0;
+    return (uint16_t)(st0 && st0->mtu < room ? st0->mtu : room);
+}
+
+/* Where the outer packets go, by the tables of now. */
 static bool outer_route(struct flow_thread *t, struct ipsec_sa *sa)
 {
-    if (sa->out.generation != flow_tables_generation(t->lane->tables)) {
-        if (flow_tables_resolve(t->lane->tables, &sa->local, &sa->remote, &sa->out) != FLOW_OK ||
-            sa->out.out != FLOW_OUT_PORT) {
-            sa->out.generation = 0;
-            return false;
-        }
+    if (flow_tables_resolve(t->lane->tables, &sa->local, &sa->remote, &sa->out) != FLOW_OK ||
+        sa->out.out != FLOW_OUT_PORT) {
+        sa->out.generation = 0;
+        return false;
     }
+    memcpy(sa->head, sa->out.ether, 12);
+    sa->inner_mtu = inner_mtu(t, sa);
     return true;
 }
 
-/* Does the packet belong into this SA? What is shorter than its header was never let through. */
+/* Does the packet belong into this SA? */
 static bool selected(const struct ipsec_sa *sa, const uint8_t *ip)
 {
     bool v6 = ip[0] >> 4 == 6;
@@ -255,59 +334,77 @@ static bool selected(const struct ipsec_sa *sa, const uint8_t *ip)
     return ipsec_selectors_match(sa, &source, &destination);
 }
 
-void ipsec_encrypt(struct flow_thread *t, struct fabric_packet *p)
+/* Bytes of the IP packet, 0 when it is none. */
+static uint32_t packet_bytes(const struct fabric_packet *p)
 {
-    struct ipsec_sa *sa = ipsec_find_out(t->ipsec, p->cell.tunnel);
     const uint8_t *ip = p->data;
-    uint32_t bytes, mtu;
-    bool v4;
+    uint32_t bytes = 0;
+
+    if (p->cell.length >= 20 && ip[0] >> 4 == 4) {
+        bytes = (uint32_t)ip[2] << 8 | ip[3];
+    } else if (p->cell.length >= 40 && ip[0] >> 4 == 6) {
+        bytes = 40u + ((uint32_t)ip[4] << 8 | ip[5]);
+    }
+    return bytes >= 20 && bytes <= p->cell.length ? bytes : 0;
+}
+
+static void encrypt_with(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_packet *p)
+{
+    uint32_t bytes;
 
     if (!sa) {
         no_sa(t, p);
         return;
     }
-    v4 = p->cell.length >= 20 && ip[0] >> 4 == 4;
-    if (!v4 && (p->cell.length < 40 || ip[0] >> 4 != 6)) {
+    bytes = packet_bytes(p);
+    if (bytes == 0) {
         sa_drop(t, sa, p, FLOW_IP_MALFORMED);
         return;
     }
-    bytes = v4 ? (uint32_t)ip[2] << 8 | ip[3] : 40u + ((uint32_t)ip[4] << 8 | ip[5]);
-    if (bytes > p->cell.length || bytes < 20) {
-        sa_drop(t, sa, p, FLOW_IP_MALFORMED);
-        return;
-    }
-    if (!(sa->any && v4) && !selected(sa, ip)) {
+    if (!(sa->any && p->data[0] >> 4 == 4) && !selected(sa, p->data)) {
         sa_drop(t, sa, p, FLOW_TS_CHECK);
         return;
     }
-    if (!outer_route(t, sa)) {
+    if (sa->out.generation != flow_tables_generation(t->lane->tables) && !outer_route(t, sa)) {
         sa_drop(t, sa, p, FLOW_ESP_NO_ROUTE);
         return;
     }
-    mtu = tunnel_mtu(t, sa);
-    if (bytes > mtu || p->cell.gso != FABRIC_GSO_NONE || p->cell.flags & FABRIC_FLAG_CSUM) {
-        encrypt_slowly(t, sa, p, mtu);
+    if (bytes > sa->inner_mtu || p->cell.gso != FABRIC_GSO_NONE ||
+        p->cell.flags & FABRIC_FLAG_CSUM) {
+        encrypt_slowly(t, sa, p);
         return;
     }
     encrypt(t, sa, p, bytes);
 }
 
-void ipsec_prefetch(struct flow_thread *t, const struct fabric_packet *p)
+void ipsec_encrypt(struct flow_thread *t, struct fabric_packet *p)
 {
-    const struct ipsec_sa *sa;
-    uint32_t esp;
+    encrypt_with(t, ipsec_find_out(t->ipsec, p->cell.tunnel), p);
+}
 
-    if (p->cell.type == FABRIC_CELL_ENCRYPT) {
-        sa = ipsec_find_out(t->ipsec, p->cell.tunnel);
-    } else {
-        sa = ipsec_find_in(t->ipsec, ipsec_spi_of(p->data, p->cell.length, &esp));
-    }
-    if (sa && sa->key) {
-        const char *from = (const char *)sa;
+void ipsec_encrypt_burst(struct flow_lane *lane, struct fabric_packet *packets, unsigned n)
+{
+    struct flow_thread *threads[FABRIC_BURST];
+    struct ipsec_sa *sas[FABRIC_BURST];
 
-        for (unsigned at = 0; at < 256; at += 64) {
-            __builtin_prefetch(from + at);
+    for (unsigned i = 0; i < n; i++) {
+        threads[i] = flow_lane_thread_of(lane, &packets[i]);
+        if (threads[i]) {
+            ipsec_prefetch_out(threads[i]->ipsec, packets[i].cell.tunnel);
         }
-        sa->engine->prefetch(sa->key);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        sas[i] = threads[i] ? ipsec_find_out(threads[i]->ipsec, packets[i].cell.tunnel) : NULL;
+        if (sas[i]) {
+            ipsec_prefetch_sa(sas[i]);
+        }
+    }
+    for (unsigned i = 0; i < n + KEYS_AHEAD; i++) {
+        if (i < n && sas[i]) {
+            sas[i]->engine->prefetch(sas[i]->key, packets[i].cell.length);
+        }
+        if (i >= KEYS_AHEAD && threads[i - KEYS_AHEAD]) {
+            encrypt_with(threads[i - KEYS_AHEAD], sas[i - KEYS_AHEAD], &packets[i - KEYS_AHEAD]);
+        }
     }
 }

@@ -29,43 +29,52 @@
 
 #define IPSEC_SAS_MAX     4096u /* a thread and direction */
 #define IPSEC_HELD_MAX    32    /* packets for a larval SA */
-#define IPSEC_OUTER_MAX   28    /* IPv4 and UDP */
+#define IPSEC_HEAD_BYTES  48    /* 14 + 20 + 8, in whole 16 bytes: copied at once */
 #define IPSEC_TRAILER_MAX 64u   /* padding, pad length, next header, tag: 15 + 2 + 32 and some */
 #define IPSEC_SOFT_LIMIT  0xf0000000u /* 32-bit numbers: ask for a new SA from here on */
 
 enum ipsec_df { IPSEC_DF_CLEAR, IPSEC_DF_SET, IPSEC_DF_COPY };
 
+struct flow_lane;
 struct flow_thread;
 
+/* What a packet touches comes first and in few cache lines; the replay window of usual size lies
+ * right behind the structure (one block of memory). */
 struct ipsec_sa {
-    uint32_t spi, tunnel;
+    _Alignas(64) uint32_t spi;
+    uint32_t tunnel;
     uint8_t direction;              /* enum bus_direction */
-    uint8_t spu, thread;
     bool larval;
     bool esn;
     bool any;                       /* the selectors take every IPv4 packet */
-    bool soft_told, hard_told;      /* sa-expire went out */
     uint8_t df;                     /* enum ipsec_df */
-    uint8_t iv_bytes, icv_bytes, block_bytes;
-    uint8_t outer_bytes;            /* outbound: IP and UDP headers */
+    uint8_t iv_bytes, icv_bytes;
+    uint8_t block_mask;             /* cipher block - 1, at least 3 */
+    uint8_t head_bytes;             /* outbound: Ethernet, IP and UDP headers */
+    bool soft_told, hard_told;      /* sa-expire went out */
+    bool udp;
     uint16_t ifl;                   /* st0 unit */
+    uint16_t inner_mtu;             /* outbound: biggest inner packet, as of out.generation */
     const struct ipsec_engine *engine;
     struct ipsec_key *key;          /* owned */
-    uint64_t sequence;              /* outbound: last sent */
+    uint64_t sequence;              /* outbound: last sent; inbound: highest */
+    uint64_t packets, bytes;        /* read by the main thread */
+    /* outbound: template of the headers; lengths, id, TOS, DF come with the packet */
+    _Alignas(64) uint8_t head[IPSEC_HEAD_BYTES];
+    uint32_t head_sum;              /* of the IP header's constant words */
     struct ipsec_replay replay;     /* inbound */
-    struct fw_addr local, remote;
-    uint16_t encap_local, encap_remote;
-    uint8_t outer[IPSEC_OUTER_MAX]; /* outbound: header, all but lengths and per-packet fields */
-    uint32_t outer_sum;             /* of the IP header's constant words */
     struct flow_adjacency out;      /* outbound: outer route, as of its generation */
+    uint64_t drops, replay_drops, auth_failures; /* read by the main thread */
+    struct ipsec_sa *older;         /* outbound: chain of the tunnel's SAs */
+    uint8_t spu, thread;
+    uint16_t encap_local, encap_remote;
+    struct fw_addr local, remote;
     unsigned n_selectors;
     struct bus_traffic_selector selectors[FLOW_SELECTORS_MAX];
-    struct ipsec_sa *older;         /* outbound: chain of the tunnel's SAs */
-    /* read by the main thread */
-    uint64_t packets, bytes, drops, replay_drops, auth_failures;
     /* larval */
     unsigned n_held;
     struct fabric_packet *held;     /* IPSEC_HELD_MAX places, owned; NULL when not larval */
+    uint64_t bitmap[];              /* of replay */
 };
 
 /* ---- SAs (main thread) ---- */
@@ -94,10 +103,15 @@ bool ipsec_insert(struct flow_thread *t, struct ipsec_sa *sa, struct ipsec_sa **
 struct ipsec_sa *ipsec_remove(struct flow_thread *t, enum bus_direction direction, uint32_t spi);
 /* Clear packet for the tunnel in its cell; consumes it. */
 void ipsec_encrypt(struct flow_thread *t, struct fabric_packet *p);
-/* ESP packet, outer IP header first; consumes it. */
+/* Received ENCRYPT cells; received DECRYPT cells (ESP packets, outer IP header first). */
+void ipsec_encrypt_burst(struct flow_lane *lane, struct fabric_packet *packets, unsigned n);
+void ipsec_decrypt_burst(struct flow_lane *lane, struct fabric_packet *packets, unsigned n);
+/* One ESP packet; consumes it. */
 void ipsec_decrypt(struct flow_thread *t, struct fabric_packet *p);
-/* Ask for the memory that the packet's SA lies in. */
-void ipsec_prefetch(struct flow_thread *t, const struct fabric_packet *p);
+/* Prepare an own clear packet for another card's or lane's anchor: the ESP trailer for ciphers of
+ * 4-byte blocks goes behind it (8 bytes of room), so that the anchor can encrypt it from where it
+ * lies. The anchor recognises it by the cell being longer than the packet. */
+void ipsec_trailer_add(struct fabric_packet *p);
 
 /* ---- inside ---- */
 
@@ -106,8 +120,15 @@ struct ipsec_sa *ipsec_find_in(const struct ipsec_thread *table, uint32_t spi);
 struct ipsec_sa *ipsec_find_out(const struct ipsec_thread *table, uint32_t tunnel);
 /* At most one tunnel-trigger a second and thread. */
 bool ipsec_trigger_due(struct ipsec_thread *table, int64_t now_s);
-/* SPI of an ESP packet in clear or in UDP; 0 when it is none. *ret_esp: where the ESP header is. */
-uint32_t ipsec_spi_of(const uint8_t *data, uint32_t bytes, uint32_t *ret_esp);
+/* Ask for the memory where the search of a table begins. */
+void ipsec_prefetch_in(const struct ipsec_thread *table, uint32_t spi);
+void ipsec_prefetch_out(const struct ipsec_thread *table, uint32_t tunnel);
+static inline void ipsec_prefetch_sa(const struct ipsec_sa *sa)
+{
+    for (unsigned at = 0; at < 256; at += 64) {
+        __builtin_prefetch((const char *)sa + at);
+    }
+}
 /* Does any selector take a packet with these addresses? */
 bool ipsec_selectors_match(const struct ipsec_sa *sa, const struct fw_addr *local,
                            const struct fw_addr *remote);

@@ -31,9 +31,21 @@ struct ipsec_thread {
 
 /* ---- making ---- */
 
+static struct ipsec_sa *sa_alloc(size_t bitmap_words)
+{
+    size_t bytes = sizeof(struct ipsec_sa) + bitmap_words * sizeof(uint64_t);
+    void *p = NULL;
+
+    if (posix_memalign(&p, 64, bytes) != 0) {
+        g_error("no memory for an SA");
+    }
+    memset(p, 0, bytes);
+    return p;
+}
+
 struct ipsec_sa *ipsec_sa_larval(const struct bus_spi_reserve *request, uint32_t spi)
 {
-    struct ipsec_sa *sa = g_new0(struct ipsec_sa, 1);
+    struct ipsec_sa *sa = sa_alloc(0);
 
     sa->spi = spi;
     sa->tunnel = request->tunnel;
@@ -45,25 +57,26 @@ struct ipsec_sa *ipsec_sa_larval(const struct bus_spi_reserve *request, uint32_t
     return sa;
 }
 
-/* IPv4 header and UDP header of tunnel packets; lengths, id, TOS, DF come with the packet. */
-static void outer_prepare(struct ipsec_sa *sa)
+/* Outer headers of tunnel packets, all but the Ethernet addresses, which the route brings. */
+static void head_prepare(struct ipsec_sa *sa)
 {
-    uint8_t *o = sa->outer;
+    uint8_t *ip = sa->head + FLOW_ETHER_BYTES;
 
-    o[0] = 0x45;
-    o[8] = 64;
-    o[9] = sa->encap_remote ? FLOW_PROTO_UDP : FLOW_PROTO_ESP;
-    memcpy(o + 12, sa->local.bytes, 4);
-    memcpy(o + 16, sa->remote.bytes, 4);
-    sa->outer_bytes = 20;
-    if (sa->encap_remote) {
-        o[20] = (uint8_t)(sa->encap_local >> 8);
-        o[21] = (uint8_t)sa->encap_local;
-        o[22] = (uint8_t)(sa->encap_remote >> 8);
-        o[23] = (uint8_t)sa->encap_remote;
-        sa->outer_bytes = 28;
+    sa->head[12] = 0x08;
+    ip[0] = 0x45;
+    ip[8] = 64;
+    ip[9] = sa->udp ? FLOW_PROTO_UDP : FLOW_PROTO_ESP;
+    memcpy(ip + 12, sa->local.bytes, 4);
+    memcpy(ip + 16, sa->remote.bytes, 4);
+    sa->head_bytes = FLOW_ETHER_BYTES + 20;
+    if (sa->udp) {
+        ip[20] = (uint8_t)(sa->encap_local >> 8);
+        ip[21] = (uint8_t)sa->encap_local;
+        ip[22] = (uint8_t)(sa->encap_remote >> 8);
+        ip[23] = (uint8_t)sa->encap_remote;
+        sa->head_bytes += 8;
     }
-    sa->outer_sum = (uint32_t)(uint16_t)~flow_checksum(o, 20);
+    sa->head_sum = (uint32_t)(uint16_t)~flow_checksum(ip, 20);
 }
 
 static bool sa_fill(struct ipsec_sa *sa, const struct bus_sa_install *m,
@@ -100,7 +113,7 @@ static bool sa_fill(struct ipsec_sa *sa, const struct bus_sa_install *m,
         return fw_fail(error, FW_ERROR_SYSTEM, "%s does not take the keys", sa->engine->name);
     }
     sa->iv_bytes = enc->iv_bytes;
-    sa->block_bytes = MAX(enc->block_bytes, 4);
+    sa->block_mask = (uint8_t)(MAX(enc->block_bytes, 4) - 1);
     sa->icv_bytes = enc->aead ? enc->icv_bytes : integ->icv_bytes;
     return true;
 }
@@ -108,8 +121,8 @@ static bool sa_fill(struct ipsec_sa *sa, const struct bus_sa_install *m,
 struct ipsec_sa *ipsec_sa_new(const struct bus_sa_install *m, const struct ipsec_engine *engine,
                               GError **error)
 {
-    struct ipsec_sa *sa = g_new0(struct ipsec_sa, 1);
-    uint64_t *bitmap = NULL;
+    bool window = m->direction == BUS_DIRECTION_INBOUND && m->replay_window > 0;
+    struct ipsec_sa *sa = sa_alloc(window ? ipsec_replay_blocks(m->replay_window) : 0);
 
     sa->spi = m->spi;
     sa->tunnel = m->tunnel;
@@ -123,6 +136,7 @@ struct ipsec_sa *ipsec_sa_new(const struct bus_sa_install *m, const struct ipsec
     sa->remote = m->remote;
     sa->encap_local = m->encap_local;
     sa->encap_remote = m->encap_remote;
+    sa->udp = m->encap_remote != 0;
     sa->n_selectors = m->n_selectors;
     memcpy(sa->selectors, m->selectors, m->n_selectors * sizeof sa->selectors[0]);
     sa->any = m->n_selectors == 0;
@@ -135,12 +149,9 @@ struct ipsec_sa *ipsec_sa_new(const struct bus_sa_install *m, const struct ipsec
         return NULL;
     }
     if (m->direction == BUS_DIRECTION_OUTBOUND) {
-        outer_prepare(sa);
+        head_prepare(sa);
     } else {
-        if (m->replay_window > 0) {
-            bitmap = g_new0(uint64_t, ipsec_replay_blocks(m->replay_window));
-        }
-        ipsec_replay_init(&sa->replay, m->replay_window, m->esn, bitmap);
+        ipsec_replay_init(&sa->replay, m->replay_window, m->esn, window ? sa->bitmap : NULL);
     }
     return sa;
 }
@@ -153,10 +164,9 @@ void ipsec_sa_free(struct ipsec_sa *sa)
     if (sa->key) {
         sa->engine->key_free(sa->key);
     }
-    g_free(sa->replay.bitmap);
     g_free(sa->held);
     fw_wipe(sa, sizeof *sa);
-    g_free(sa);
+    free(sa);
 }
 
 bool ipsec_selectors_match(const struct ipsec_sa *sa, const struct fw_addr *local,
@@ -258,6 +268,16 @@ struct ipsec_sa *ipsec_find_out(const struct ipsec_thread *table, uint32_t tunne
         at = (at + 1) % SLOTS;
     }
     return table->out[at].sa;
+}
+
+void ipsec_prefetch_in(const struct ipsec_thread *table, uint32_t spi)
+{
+    __builtin_prefetch(&table->in[home(spi)]);
+}
+
+void ipsec_prefetch_out(const struct ipsec_thread *table, uint32_t tunnel)
+{
+    __builtin_prefetch(&table->out[home(tunnel)]);
 }
 
 bool ipsec_trigger_due(struct ipsec_thread *table, int64_t now_s)
