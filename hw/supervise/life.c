@@ -78,6 +78,9 @@ void hw_supervised_clear(struct hw_supervised *s)
     g_array_unref(s->daemons);
     g_free(s->end_text);
     hw_node_capture_forget(s->node, s);
+    if (hw_board_kind(s->board) == BUS_BOARD_KIND_GATEWAY) {
+        g_object_unref(s->board); /* no slot holds it */
+    }
     s->board = NULL;
 }
 
