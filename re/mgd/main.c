@@ -32,6 +32,7 @@ static bool start(struct bus_conn *bus, void *data, GError **error)
     self->commands = commands_new();
     self->commit = commit_new(self->schema, bus, self->directory);
     self->rpc = rpc_new(bus);
+    self->flow = flow_new(bus, self->rpc);
     own_rpcs_add(self);
     commit_boot(self->commit, g_getenv("VCHASSIS_CONFIG"));
     return session_listen(self, run, error);
@@ -54,6 +55,10 @@ static void message(struct bus_conn *bus, const struct bus_header *header, const
     case BUS_ROLE_STATE:
         commit_role(self->commit, msg);
         break;
+    case BUS_FPC_STATE:
+    case BUS_IFL_STATE:
+        flow_message(self->flow, header, msg);
+        break;
     default:
         if (header->kind == BUS_CALL) {
             bus_reply_error(bus, header, 4, "mgd does not answer this call");
@@ -68,6 +73,7 @@ static void stop(void *data)
 
     session_close_all(self);
     commit_free(self->commit);
+    flow_free(self->flow);
     rpc_free(self->rpc);
     commands_free(self->commands);
     schema_free(self->schema);
@@ -76,8 +82,10 @@ static void stop(void *data)
 
 int main(int argc, char **argv)
 {
+    static const uint16_t subscriptions[] = {BUS_FPC_STATE, BUS_IFL_STATE, 0};
     static const struct re_role role = {.name = "mgd",
                                         .role = BUS_ROLE_MGD,
+                                        .subscriptions = subscriptions,
                                         .start = start,
                                         .message = message,
                                         .stop = stop,

@@ -11,6 +11,7 @@
 #include "firmware/bus/bus.h"
 #include "re/mgd/command.h"
 #include "re/mgd/commit.h"
+#include "re/mgd/flow.h"
 #include "re/mgd/rpc.h"
 #include "re/mgd/schema.h"
 
@@ -20,6 +21,7 @@ struct mgd {
     struct bus_conn *bus;
     struct commit *commit;
     struct rpc *rpc;
+    struct flow *flow;
     char *directory;     /* of the configuration files */
     GPtrArray *sessions; /* struct session */
     guint listener;      /* source of cli.sock */

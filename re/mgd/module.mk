@@ -19,7 +19,7 @@ build/gen/mgd-show.c: $(S)/re/mgd/embed.awk $(mgd-show)
 
 libraries += mgd
 lib-mgd-src := re/mgd/store.c re/mgd/commit.c re/mgd/rpc.c re/mgd/render.c re/mgd/render-data.c \
-	re/mgd/command.c re/mgd/command-table.c re/mgd/pipe.c re/mgd/conf-data.c re/mgd/own.c \
+	re/mgd/command.c re/mgd/command-table.c re/mgd/pipe.c re/mgd/conf-data.c re/mgd/own.c re/mgd/flow.c \
 	re/mgd/session.c re/mgd/session-configuration.c gen:mgd-show.c
 lib-mgd-pkg := glib xml
 

@@ -12,6 +12,7 @@
 
 struct own {
     rpc_own run;
+    rpc_own_later later;
     void *data;
 };
 
@@ -27,7 +28,8 @@ struct pending {
     struct bus_rpc_call call;
     uint16_t address;
     GString *xml;
-    rpc_done_cb done; /* NULL: forgotten */
+    rpc_done_cb done; /* NULL: forgotten (an own one that answers later is then still awaited) */
+    bool own;
     void *data;
 };
 
@@ -70,6 +72,15 @@ void rpc_own_add(struct rpc *rpc, const char *name, rpc_own run, void *data)
     g_hash_table_replace(rpc->owns, g_strdup(name), own);
 }
 
+void rpc_own_later_add(struct rpc *rpc, const char *name, rpc_own_later run, void *data)
+{
+    struct own *own = g_new0(struct own, 1);
+
+    own->later = run;
+    own->data = data;
+    g_hash_table_replace(rpc->owns, g_strdup(name), own);
+}
+
 void rpc_register(struct rpc *rpc, uint16_t address, const struct bus_rpc_register *message)
 {
     for (unsigned i = 0; i < message->n_names; i++) {
@@ -84,8 +95,17 @@ static void finish(struct pending *p, xmlDoc *answer, GError *error)
     void *data = p->data;
 
     g_ptr_array_remove_fast(p->rpc->pending, p);
-    done(answer, error, data);
+    if (done) {
+        done(answer, error, data);
+    } else {
+        xmlFreeDoc(answer);
+    }
     g_clear_error(&error);
+}
+
+void rpc_own_finish(void *token, xmlDoc *answer, const GError *error)
+{
+    finish(token, answer, error ? g_error_copy(error) : NULL);
 }
 
 static void fail(struct pending *p, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -165,7 +185,7 @@ void rpc_execute(struct rpc *rpc, const struct bus_rpc_call *call, rpc_done_cb d
     GError *error = NULL;
     struct pending *p;
 
-    if (own) {
+    if (own && own->run) {
         xmlDoc *answer = own->run(call, &error, own->data);
 
         done(answer, error, data);
@@ -180,6 +200,11 @@ void rpc_execute(struct rpc *rpc, const struct bus_rpc_call *call, rpc_done_cb d
     p->data = data;
     p->address = (uint16_t)GPOINTER_TO_UINT(g_hash_table_lookup(rpc->addresses, call->name));
     g_ptr_array_add(rpc->pending, p);
+    if (own) {
+        p->own = true;
+        own->later(call, p, own->data);
+        return;
+    }
     if (p->address == 0) {
         fail(p, "no daemon answers %s; try again when all are up", call->name);
         return;
@@ -192,7 +217,9 @@ void rpc_forget(struct rpc *rpc, void *data)
     for (unsigned i = rpc->pending->len; i > 0; i--) {
         struct pending *p = rpc->pending->pdata[i - 1];
 
-        if (p->data == data) {
+        if (p->data == data && p->own) {
+            p->done = NULL;
+        } else if (p->data == data) {
             g_ptr_array_remove_index_fast(rpc->pending, i - 1);
         }
     }

@@ -24,9 +24,15 @@ typedef void (*rpc_done_cb)(xmlDoc *answer, const GError *error, void *data);
 /* An RPC of mgd's own: NULL with *error for a refusal. */
 typedef xmlDoc *(*rpc_own)(const struct bus_rpc_call *call, GError **error, void *data);
 
+/* One that answers later, with rpc_own_finish(token, ...) exactly once. */
+typedef void (*rpc_own_later)(const struct bus_rpc_call *call, void *token, void *data);
+
 struct rpc *rpc_new(struct bus_conn *bus);
 void rpc_free(struct rpc *rpc);
 void rpc_own_add(struct rpc *rpc, const char *name, rpc_own run, void *data);
+void rpc_own_later_add(struct rpc *rpc, const char *name, rpc_own_later run, void *data);
+/* Takes answer; error is copied. */
+void rpc_own_finish(void *token, xmlDoc *answer, const GError *error);
 void rpc_register(struct rpc *rpc, uint16_t address, const struct bus_rpc_register *message);
 /* call is copied. */
 void rpc_execute(struct rpc *rpc, const struct bus_rpc_call *call, rpc_done_cb done, void *data);
