@@ -27,7 +27,7 @@
 #include "re/shell/rpc.h"
 
 #define FD_BUS      3
-#define CONFIG_MAX  (4u << 20)      /* a serialised tree; 50,000 statements take less */
+#define CONFIG_MAX  CONF_BYTES_MAX  /* a serialised tree; 10,000 tunnels are about 5 MiB */
 #define RETRY_NS    (200 * FW_MS)   /* registration that mgd did not answer */
 
 struct shell {
