@@ -423,7 +423,7 @@ end
 
 return function(chunk, problem)
     env.started_at = vc.now()
-    vc.setenv("VCHASSIS_RUN_DIR", vc.getenv("VCHASSIS_TEST_RUN") or (os.getenv("TMPDIR") or "/tmp") .. "/vct-" .. tostring(math.random(0, 1 << 40)))
+    vc.setenv("VCHASSIS_RUN_DIR", vc.getenv("VCHASSIS_TEST_RUN") or (os.getenv("TMPDIR") or "/tmp") .. "/vct-" .. vc.pid)
     vc.setenv("VCHASSIS_STATE_DIR", vc.directory .. "/state")
     vc.setenv("VCHASSIS_SEED", tostring(vc.seed))
     if not chunk then

@@ -361,6 +361,8 @@ int runner_script(const char *file, const char *directory, uint64_t seed, int re
     lua_setfield(lua, -2, "folder");
     lua_pushstring(lua, file);
     lua_setfield(lua, -2, "file");
+    lua_pushinteger(lua, getpid());
+    lua_setfield(lua, -2, "pid");
     lua_pushinteger(lua, (lua_Integer)seed);
     lua_setfield(lua, -2, "seed");
     lua_setglobal(lua, "vc");
