@@ -140,7 +140,16 @@ for stage in "$@"; do
         san_build || continue
         criterion "$B/san/build/tests" san-unit $UNIT
         criterion "$B/san/build/tests" san-exchange $EXCHANGE
-        scenarios "$B/san/build/bin" san-scenarios "$S/tests/scenarios" ;;
+        rm -rf "$B/check/san-scenarios"
+        scenarios "$B/san/build/bin" san-scenarios "$S/tests/scenarios"
+        # Boards and daemons report into their node's log, which the artifacts hold.
+        reports=$(grep -raE -A 8 'ERROR: (Address|Leak)Sanitizer|: runtime error:' "$B/check/san-scenarios" | head -n 60)
+        if [ -n "$reports" ]; then
+            echo "$reports"
+            one fail "sanitizer reports of boards and daemons"
+        else
+            one ok "no sanitizer report in the logs of boards and daemons"
+        fi ;;
     *) echo "check.sh: $stage: unknown stage" >&2; exit 2 ;;
     esac
 done
