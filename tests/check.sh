@@ -81,7 +81,7 @@ scenarios() { # bin-directory, label, path...
     bin=$1 label=$2
     shift 2
     out=$B/check/$label.log
-    "$bin/vchassis" test "$@" --artifacts "$B/check/$label" --junit "$B/check/$label.xml" > "$out" 2>&1
+    "$bin/vchassis" test "$@" -j "$jobs" --artifacts "$B/check/$label" --junit "$B/check/$label.xml" > "$out" 2>&1
     cat "$out" | grep -a -v -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
     tally "$out" "$label"
 }
