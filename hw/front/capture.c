@@ -145,7 +145,7 @@ static int run(struct front_client *client, struct capture *c, const char *node,
     if (state < 0) {
         return front_fail("capture", "the file cannot be written: %s", g_strerror(errno));
     }
-    fprintf(stderr, "%" G_GUINT64_FORMAT " packets\n", c->packets);
+    fprintf(stderr, "%" G_GUINT64_FORMAT " packet%s\n", c->packets, c->packets == 1 ? "" : "s");
     return stopping ? FRONT_OK : front_fail("capture", "the port's board has ended");
 }
 
@@ -191,6 +191,8 @@ int front_capture(int argc, char **argv)
     struct front_client *client;
     const char *wanted = NULL;
     int64_t deadline_ns = INT64_MAX;
+    double seconds;
+    char *end;
     int option, status;
 
     while ((option = getopt_long(argc, argv, "c:s:h", longs, NULL)) != -1) {
@@ -199,10 +201,17 @@ int front_capture(int argc, char **argv)
             wanted = optarg;
             break;
         case 'c':
-            c.wanted = g_ascii_strtoull(optarg, NULL, 10);
+            if (!front_number("capture", "--count", optarg, 1, &c.wanted)) {
+                return FRONT_USAGE;
+            }
             break;
         case 's':
-            deadline_ns = fw_clock_ns() + (int64_t)(g_ascii_strtod(optarg, NULL) * FW_SEC);
+            seconds = g_ascii_strtod(optarg, &end);
+            if (end == optarg || *end || !(seconds > 0 && seconds < 1e9)) {
+                front_fail("capture", "--seconds %s: give a number of seconds", optarg);
+                return FRONT_USAGE;
+            }
+            deadline_ns = fw_clock_ns() + (int64_t)(seconds * FW_SEC);
             break;
         case 'h':
             return front_usage(usage_text, true);

@@ -57,7 +57,7 @@ static void usage(FILE *out)
           "their services cards and proves it on the wire. Then offers the CLI on a terminal.\n"
           "  --output DIR  where the capture and the key tables are kept (./vchassis-demo)\n"
           "  --no-cli      end without offering the CLI\n"
-          "Exit status: 0 when everything happened, 1 otherwise.\n",
+          "Exit status: 0 when everything happened, 1 otherwise, 2 usage.\n",
           out);
 }
 
@@ -127,6 +127,7 @@ static bool start_capture(struct demo *d, GError **error)
 
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
         execl(d->self, d->self, "capture", "--lab", LAB, "left", MIDDLE, d->pcap, (char *)NULL);
         _exit(127);
     }
@@ -170,7 +171,9 @@ static bool wait_tunnel(const struct demo *d, GError **error)
         poll(NULL, 0, 100);
     }
     return fw_fail(error, FW_ERROR_UNAVAILABLE,
-                   "the tunnel did not come up within 30 s (vchassis log left shows why)");
+                   "the tunnel did not come up within 30 s; vchassis log --lab " LAB " left shows "
+                   "why; if the configuration was changed in an earlier run, vchassis wipe " LAB
+                   " brings back the first one");
 }
 
 static bool pings(const struct demo *d, GError **error)
@@ -353,15 +356,15 @@ int front_demo(int argc, char **argv)
             break;
         case 'h':
             usage(stdout);
-            return 0;
+            return FRONT_OK;
         default:
             usage(stderr);
-            return 1;
+            return FRONT_USAGE;
         }
     }
     if (optind < argc) {
         usage(stderr);
-        return 1;
+        return FRONT_USAGE;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     sigaction(SIGINT, &action, NULL);
@@ -383,6 +386,7 @@ int front_demo(int argc, char **argv)
     if (d.up) {
         int status;
 
+        printf("\ntaking the lab down\n");
         g_free(RUN(&status, true, d.self, "down", "--lab", LAB));
         if (status != 0 && happened) {
             happened = fw_fail(&error, FW_ERROR_SYSTEM, "the lab did not end in order");

@@ -11,6 +11,7 @@
 #include <glib.h>
 #include <json-glib/json-glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define FRONT_OK     0
@@ -42,6 +43,9 @@ int front_test(int argc, char **argv); /* tests/runner */
 
 /* "vchassis VERB: TEXT" on standard error; returns FRONT_FAILED. */
 int front_fail(const char *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A whole number of an option, from `from` on; false (one sentence said) when it is none. */
+bool front_number(const char *verb, const char *option, const char *text, uint64_t from,
+                  uint64_t *ret);
 /* Prints the verb's usage (to standard error, or standard output for --help). */
 int front_usage(const char *text, bool asked);
 
@@ -50,6 +54,8 @@ int front_usage(const char *text, bool asked);
 /* A lab file's path from what the user wrote: an existing file, or the name of a lab that comes
  * with the program ("site-to-site"). g_free. */
 char *front_lab_path(const char *name);
+/* Names of the labs that come with the program, for a sentence. g_free. */
+char *front_labs_text(void);
 /* Directory of the programs. g_free. */
 char *front_program_directory(void);
 /* Names of the labs that run now (their labd answers). g_strfreev. */

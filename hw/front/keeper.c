@@ -108,13 +108,13 @@ static bool tun_check(GError **error)
     int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 
     if (fd < 0) {
-        bool missing = errno == ENOENT || errno == ENODEV;
+        bool missing = errno == ENOENT || errno == ENODEV || errno == ENXIO;
 
-        return fw_fail_errno(error, "%s",
-                             missing ? "/dev/net/tun is missing; load the module with `modprobe "
-                                       "tun`, or give the container --device /dev/net/tun"
-                                     : "/dev/net/tun may not be opened; as root run `chmod 666 "
-                                       "/dev/net/tun`, or run vchassis as root");
+        return fw_fail(error, FW_ERROR_UNSUPPORTED, "/dev/net/tun cannot be opened (%s); %s",
+                       g_strerror(errno),
+                       missing ? "load the module with `modprobe tun`, or give the container "
+                                 "--device /dev/net/tun"
+                               : "as root run `chmod 666 /dev/net/tun`, or run vchassis as root");
     }
     close(fd);
     return true;
@@ -124,11 +124,12 @@ static bool clone_refused(GError **error)
 {
     g_autofree char *apparmor = NULL;
     g_autofree char *debian = NULL;
+    int number = errno;
 
     g_file_get_contents("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", &apparmor, NULL,
                         NULL);
     g_file_get_contents("/proc/sys/kernel/unprivileged_userns_clone", &debian, NULL, NULL);
-    if (errno == ENOSPC) {
+    if (number == ENOSPC) {
         return fw_fail(error, FW_ERROR_UNSUPPORTED,
                        "the kernel allows no more namespaces; as root raise "
                        "user.max_user_namespaces, user.max_pid_namespaces and "
@@ -144,9 +145,10 @@ static bool clone_refused(GError **error)
                        "AppArmor refuses namespaces to ordinary users; as root run `sysctl "
                        "kernel.apparmor_restrict_unprivileged_userns=0`, or run vchassis as root");
     }
-    return fw_fail_errno(error, "the kernel refuses new namespaces; run vchassis as root, and in a "
-                                "container with --privileged (or --cap-add SYS_ADMIN and without "
-                                "the default seccomp profile)");
+    return fw_fail(error, FW_ERROR_UNSUPPORTED,
+                   "the kernel refuses new namespaces (%s); run vchassis as root, and in a "
+                   "container with --privileged (or --cap-add SYS_ADMIN and without the default "
+                   "seccomp profile)", g_strerror(number));
 }
 
 /* ---- labd ---- */

@@ -45,7 +45,7 @@ static const char link_usage[] =
 struct common {
     const char *lab;
     bool follow;
-    gint64 lines;
+    uint64_t lines;
 };
 
 /* -1: go on; else the exit status. */
@@ -64,7 +64,9 @@ static int options_read(int argc, char **argv, const char *usage, struct common 
         if (option == 'l') {
             ret->lab = optarg;
         } else if (option == 'n' && log) {
-            ret->lines = g_ascii_strtoll(optarg, NULL, 10);
+            if (!front_number("log", "--lines", optarg, 0, &ret->lines)) {
+                return FRONT_USAGE;
+            }
         } else if (option == 'f' && log) {
             ret->follow = true;
         } else {
@@ -78,15 +80,20 @@ static int options_read(int argc, char **argv, const char *usage, struct common 
 static char *node_socket(const char *lab, const char *node, const char *leaf, GError **error)
 {
     g_autofree char *run = lab_run_directory(lab);
+    g_autofree char *directory = NULL;
     g_autofree char *path = NULL;
 
     if (!lab_name_valid(node)) {
         fw_fail(error, FW_ERROR_INVALID, "'%s' is no node name; vchassis ps lists the nodes", node);
         return NULL;
     }
-    path = g_build_filename(run, node, leaf, NULL);
+    directory = g_build_filename(run, node, NULL);
+    path = g_build_filename(directory, leaf, NULL);
     if (access(run, F_OK) != 0) {
         fw_fail(error, FW_ERROR_NOT_FOUND, "no lab %s is running; start it with vchassis up", lab);
+    } else if (access(directory, F_OK) != 0) {
+        fw_fail(error, FW_ERROR_NOT_FOUND,
+                "lab %s has no node %s; vchassis ps lists its nodes", lab, node);
     } else if (access(path, F_OK) != 0) {
         fw_fail(error, FW_ERROR_UNAVAILABLE,
                 "node %s of lab %s has no %s now; vchassis ps shows its state", node, lab, leaf);
@@ -131,13 +138,13 @@ static void on_signal(int number)
 }
 
 /* Where the last `lines` lines begin. */
-static off_t tail_start(int fd, off_t size, gint64 lines)
+static off_t tail_start(int fd, off_t size, uint64_t lines)
 {
     off_t from = size > LOG_TAIL_MAX ? size - LOG_TAIL_MAX : 0;
     g_autofree char *text = NULL;
     ssize_t len, n;
 
-    if (lines <= 0) {
+    if (lines == 0) {
         return 0;
     }
     text = g_malloc((gsize)(size - from) + 1);

@@ -1,12 +1,17 @@
 /*
  * progress - what a boot looks like on the terminal, from labd's events.
  *
- * One line per change of a card: time since the command began, node, position,
- * card, and the stage or state reached. Any event with a slot and a stage or
- * state counts, so that new kinds of boards show without a change here.
+ * Into a file: one line per change of a card: time since the command began,
+ * node, position, card, and the stage or state reached. On a terminal: a line
+ * when a card is online, goes offline or has a fault, and below them one line
+ * that is written over, with what every other card does now. Any event with a
+ * slot and a stage or state counts, so that new kinds of boards show without a
+ * change here.
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "firmware/core/clock.h"
 #include "hw/front/front.h"
@@ -15,11 +20,28 @@
 
 struct progress {
     bool quiet, json;
+    bool live;       /* a terminal: the last line is written over */
+    bool live_shown; /* it is there now */
     bool up, online, ended;
     char *failure;
     int64_t started_ns;
-    GHashTable *shown; /* "node/slot" -> last text shown */
+    GHashTable *shown;  /* "node/slot" -> last text shown */
+    GPtrArray *waiting; /* struct waiting: cards between seated and online, in order of coming */
 };
+
+struct waiting {
+    char *node, *where, *stage;
+};
+
+static void waiting_free(void *item)
+{
+    struct waiting *w = item;
+
+    g_free(w->node);
+    g_free(w->where);
+    g_free(w->stage);
+    g_free(w);
+}
 
 struct progress *progress_new(bool quiet, bool json)
 {
@@ -27,13 +49,26 @@ struct progress *progress_new(bool quiet, bool json)
 
     progress->quiet = quiet;
     progress->json = json;
+    progress->live = !quiet && !json && isatty(STDOUT_FILENO);
     progress->started_ns = fw_clock_ns();
     progress->shown = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    progress->waiting = g_ptr_array_new_with_free_func(waiting_free);
     return progress;
+}
+
+static void live_clear(struct progress *progress)
+{
+    if (progress->live_shown) {
+        fputs("\r\033[K", stdout);
+        fflush(stdout);
+        progress->live_shown = false;
+    }
 }
 
 void progress_free(struct progress *progress)
 {
+    live_clear(progress);
+    g_ptr_array_unref(progress->waiting);
     g_hash_table_destroy(progress->shown);
     g_free(progress->failure);
     g_free(progress);
@@ -68,6 +103,11 @@ static char *position_text(int64_t slot)
                         : g_strdup_printf("FPC %d", (int)slot);
 }
 
+static double elapsed_s(const struct progress *progress)
+{
+    return (double)(fw_clock_ns() - progress->started_ns) / FW_SEC;
+}
+
 static void show(struct progress *progress, const char *node, const char *where, const char *card,
                  const char *text)
 {
@@ -78,8 +118,69 @@ static void show(struct progress *progress, const char *node, const char *where,
         return;
     }
     g_hash_table_insert(progress->shown, g_steal_pointer(&key), g_strdup(text));
-    printf("%8.2f s  %-10s %-6s %-8s %s\n",
-           (double)(fw_clock_ns() - progress->started_ns) / FW_SEC, node, where, card, text);
+    live_clear(progress);
+    printf("%8.2f s  %-10s %-6s %-8s %s\n", elapsed_s(progress), node, where, card, text);
+}
+
+/* The line that is written over: every card that is not there yet, cut to the terminal's width. */
+static void live_draw(struct progress *progress)
+{
+    g_autoptr(GString) line = g_string_new(NULL);
+    struct winsize size;
+    const char *node = "";
+
+    live_clear(progress);
+    if (!progress->live || progress->online || progress->waiting->len == 0) {
+        return;
+    }
+    g_string_append_printf(line, "%8.2f s ", elapsed_s(progress));
+    for (guint n = 0; n < progress->waiting->len; n++) {
+        const struct waiting *w = progress->waiting->pdata[n];
+
+        if (strcmp(node, w->node) != 0) {
+            g_string_append_printf(line, "%s %s:", *node ? ";" : "", w->node);
+        } else {
+            g_string_append_c(line, ',');
+        }
+        g_string_append_printf(line, " %s %s", w->where, w->stage);
+        node = w->node;
+    }
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1) {
+        g_string_truncate(line, MIN(line->len, (gsize)size.ws_col - 1));
+    }
+    fputs(line->str, stdout);
+    fflush(stdout);
+    progress->live_shown = true;
+}
+
+/* stage NULL: it waits no longer. Cards of one node stay together. */
+static void waiting_set(struct progress *progress, const char *node, const char *where,
+                        const char *stage)
+{
+    struct waiting *fresh;
+    guint at = 0;
+
+    for (guint n = 0; n < progress->waiting->len; n++) {
+        struct waiting *w = progress->waiting->pdata[n];
+
+        if (strcmp(w->node, node) != 0) {
+            continue;
+        }
+        at = n + 1;
+        if (strcmp(w->where, where) == 0) {
+            g_free(w->stage);
+            w->stage = g_strdup(stage);
+            if (!stage) {
+                g_ptr_array_remove_index(progress->waiting, n);
+            }
+            return;
+        }
+    }
+    if (stage) {
+        fresh = g_new0(struct waiting, 1);
+        *fresh = (struct waiting){g_strdup(node), g_strdup(where), g_strdup(stage)};
+        g_ptr_array_insert(progress->waiting, at ? (gint)at : -1, fresh);
+    }
 }
 
 /* A card's slot, as an event's data or a row of query-slots. */
@@ -88,7 +189,6 @@ static void show_slot(struct progress *progress, const char *node, JsonObject *d
     const char *stage = front_json_text(data, "stage");
     const char *state = front_json_text(data, "state");
     const char *reason = front_json_text(data, "reason-text");
-    const char *detail = front_json_text(data, "detail");
     bool final = strcmp(state, "online") == 0 || strcmp(state, "offline") == 0 || !*stage;
     g_autofree char *where = position_text(front_json_number(data, "slot"));
     g_autofree char *text = NULL;
@@ -96,13 +196,16 @@ static void show_slot(struct progress *progress, const char *node, JsonObject *d
     if (strcmp(state, "empty") == 0) {
         return;
     }
-    if (final) {
-        text = strcmp(state, "offline") == 0 && *reason ? g_strdup_printf("%s (%s)", state, reason)
-                                                        : g_strdup(state);
+    waiting_set(progress, node, where, final ? NULL : stage);
+    if (final && strcmp(state, "offline") == 0 && *reason) {
+        text = g_strdup_printf("%s (%s)", state, reason);
     } else {
-        text = *detail ? g_strdup_printf("%-12s %s", stage, detail) : g_strdup(stage);
+        text = g_strdup(final ? state : stage);
     }
-    show(progress, node, where, front_json_text(data, "card"), text);
+    if (final || !progress->live) {
+        show(progress, node, where, front_json_text(data, "card"), text);
+    }
+    live_draw(progress);
 }
 
 static void show_node(struct progress *progress, const char *node, const char *state,
@@ -110,7 +213,9 @@ static void show_node(struct progress *progress, const char *node, const char *s
 {
     g_autofree char *text = *reason ? g_strdup_printf("%s (%s)", state, reason) : g_strdup(state);
 
-    show(progress, node, "", "", text);
+    if (!progress->live || strcmp(state, "booting") != 0) {
+        show(progress, node, "", "", text);
+    }
 }
 
 void progress_event(const char *name, JsonObject *data, void *user)
@@ -138,6 +243,7 @@ void progress_event(const char *name, JsonObject *data, void *user)
         progress->up = true;
     } else if (strcmp(name, "LAB_ONLINE") == 0) {
         progress->up = progress->online = true;
+        live_clear(progress);
     } else if (strcmp(name, "LAB_ENDING") == 0) {
         progress->ended = true;
     } else if (strcmp(name, "NODE_STATE") == 0) {

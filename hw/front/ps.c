@@ -118,7 +118,8 @@ static void print_row(const char *what, const char *name, const char *state, int
     g_autofree char *age = age_ms >= 0 ? age_text(age_ms) : g_strdup("-");
     g_autofree char *number = pid > 0 ? g_strdup_printf("%d", (int)pid) : g_strdup("-");
 
-    printf("  %-10s %-22s %-16s %8s %8s  %s\n", what, name, state, number, age, note);
+    printf("  %-10s %-22s %-16s %8s %8s%s%s\n", what, name, state, number, age, *note ? "  " : "",
+           note);
 }
 
 /* The array itself, or the array member of that name. */
@@ -186,7 +187,7 @@ static void print_lab(JsonObject *lab)
     printf("lab %s: %s, %s, keeper %d, labd %d\n", front_json_text(lab, "name"),
            front_json_text(lab, "state"), age, (int)front_json_number(lab, "keeper-pid"),
            (int)front_json_number(lab, "labd-pid"));
-    printf("  %-10s %-22s %-16s %8s %8s\n", "WHAT", "NAME", "STATE", "PID", "SINCE");
+    printf("  %-10s %-22s %-16s %8s %8s\n", "WHAT", "NAME", "STATE", "PID", "FOR");
     for (guint n = 0; n < json_array_get_length(nodes); n++) {
         JsonObject *node = json_array_get_object_element(nodes, n);
         g_autofree char *name = g_strdup_printf("%s (%s)", front_json_text(node, "name"),
@@ -204,7 +205,7 @@ static void print_lab(JsonObject *lab)
         JsonArray *commands = json_object_get_array_member(host, "commands");
         JsonArray *addresses = json_object_get_array_member(host, "addresses");
 
-        print_row(front_json_text(host, "type"), front_json_text(host, "name"), "-",
+        print_row(front_json_text(host, "type"), front_json_text(host, "name"), "up",
                   front_json_number(host, "host-pid"), -1,
                   json_array_get_length(addresses) ? json_array_get_string_element(addresses, 0)
                                                    : "");

@@ -25,19 +25,27 @@ char *front_program_directory(void)
     return self ? g_path_get_dirname(self) : g_strdup(".");
 }
 
-char *front_lab_path(const char *name)
+/* Where the labs lie that come with the program. */
+static char *labs_directory(void)
 {
     const char *data = g_getenv("VCHASSIS_DATA");
+    g_autofree char *bin = front_program_directory();
+
+    return data ? g_build_filename(data, "labs", NULL)
+                : g_build_filename(bin, "..", "share", "vchassis", "labs", NULL);
+}
+
+char *front_lab_path(const char *name)
+{
     g_autofree char *leaf = g_strdup_printf("%s.yaml", name);
-    g_autofree char *bin = NULL;
+    g_autofree char *directory = NULL;
     g_autofree char *path = NULL;
 
     if (g_file_test(name, G_FILE_TEST_IS_REGULAR) || strchr(name, '/')) {
         return g_strdup(name);
     }
-    bin = front_program_directory();
-    path = data ? g_build_filename(data, "labs", leaf, NULL)
-                : g_build_filename(bin, "..", "share", "vchassis", "labs", leaf, NULL);
+    directory = labs_directory();
+    path = g_build_filename(directory, leaf, NULL);
     return g_file_test(path, G_FILE_TEST_IS_REGULAR) ? g_canonicalize_filename(path, NULL)
                                                      : g_strdup(name);
 }
@@ -45,6 +53,29 @@ char *front_lab_path(const char *name)
 static int by_name(gconstpointer a, gconstpointer b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char *front_labs_text(void)
+{
+    g_autofree char *directory = labs_directory();
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    GDir *dir = g_dir_open(directory, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        if (g_str_has_suffix(name, ".yaml")) {
+            g_ptr_array_add(names, g_strndup(name, strlen(name) - strlen(".yaml")));
+        }
+    }
+    if (dir) {
+        g_dir_close(dir);
+    }
+    if (names->len == 0) {
+        return g_strdup_printf("no labs (nothing in %s)", directory);
+    }
+    g_ptr_array_sort(names, by_name);
+    g_ptr_array_add(names, NULL);
+    return g_strjoinv(", ", (char **)names->pdata);
 }
 
 char **front_running_labs(void)

@@ -28,7 +28,7 @@ static const char up_usage[] =
     "usage: vchassis up LAB [--detach] [--no-wait] [--model-scale F] [--seed N] [--timeout S]\n"
     "                   [--quiet] [--json]\n"
     "Starts a lab and shows how its cards come online. LAB is a lab file, or the name of a lab\n"
-    "that comes with vchassis (site-to-site, strongswan). Ctrl-C ends the lab.\n"
+    "that comes with vchassis (site-to-site, strongswan ...). Ctrl-C ends the lab.\n"
     "  --detach         leave it running in the background once it is online\n"
     "  --no-wait        with --detach: do not wait until it is online\n"
     "  --model-scale F  factor of modelled boot times, 0 is at once (instead of the lab's option)\n"
@@ -149,6 +149,9 @@ static int foreground(const struct lab_file *lab, const char *path, const struct
     keeper_end(keeper, true, why ? &log : NULL);
     progress_free(progress);
     if (!why) {
+        if (!options->json) {
+            printf("lab %s has ended\n", lab->name);
+        }
         return FRONT_OK;
     }
     front_fail("up", "%s", why);
@@ -385,6 +388,11 @@ int front_up(int argc, char **argv)
 
         g_free(path);
         path = absolute;
+    } else if (!strchr(path, '/')) {
+        g_autofree char *labs = front_labs_text();
+
+        return front_fail("up", "there is no file '%s' and no lab of that name; with vchassis "
+                          "come %s", path, labs);
     }
     catalog = catalog_load(NULL, &error);
     lab = catalog ? lab_file_load(path, catalog, &error) : NULL;

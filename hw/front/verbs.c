@@ -34,6 +34,17 @@ int front_fail(const char *verb, const char *format, ...)
     return FRONT_FAILED;
 }
 
+bool front_number(const char *verb, const char *option, const char *text, uint64_t from,
+                  uint64_t *ret)
+{
+    if (!g_ascii_string_to_unsigned(text, 10, from, G_MAXINT32, ret, NULL)) {
+        front_fail(verb, "%s %s: give a whole number from %" G_GUINT64_FORMAT " on", option, text,
+                   from);
+        return false;
+    }
+    return true;
+}
+
 int front_usage(const char *text, bool asked)
 {
     fputs(text, asked ? stdout : stderr);

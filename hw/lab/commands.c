@@ -155,7 +155,8 @@ static void query_lab(struct labd *labd, struct server_request *request, JsonObj
     labd_text(b, "file", labd->file->path);
     labd_text(b, "state", labd_state(labd));
     labd_number(b, "uptime-ms", (fw_clock_ns() - labd->started_ns) / FW_MS);
-    labd_number(b, "model-scale", labd->file->options.model_scale);
+    json_builder_set_member_name(b, "model-scale");
+    json_builder_add_double_value(b, labd->file->options.model_scale / 1000.0);
     labd_number(b, "seed", (int64_t)labd->file->options.seed);
     json_builder_set_member_name(b, "nodes");
     write_nodes(b, labd);

@@ -40,7 +40,8 @@ struct cli {
     struct cli_editor *editor;
     bool tty;           /* editor and pager */
     bool one_shot;
-    bool busy;          /* a command is under way: keys wait */
+    bool busy;          /* a command is under way: keys wait, but for ^C */
+    bool dropped;       /* its output is not wanted any more */
     bool ended;         /* end of input: leave when the command is done */
     char *user;
     char *prompt;
@@ -165,15 +166,38 @@ static void pager_key(unsigned char key)
 
 /* ---------------------------------------------------------------- commands */
 
+/* A prompt may have lines above it ("[edit security]"): only the last one is drawn again. */
+static const char *prompt_line(void)
+{
+    const char *last = strrchr(cli.prompt, '\n');
+
+    return last ? last + 1 : cli.prompt;
+}
+
 static void prompt(void)
 {
     g_autoptr(GString) out = g_string_new(NULL);
 
     if (cli.tty) {
-        g_string_append(out, "\r\n");
-        cli_editor_redraw(cli.editor, cli.prompt, out);
+        put("\r\n", 2);
+        put_text(cli.prompt, (gsize)(prompt_line() - cli.prompt));
+        cli_editor_redraw(cli.editor, prompt_line(), out);
         put(out->str, out->len);
     }
+}
+
+/* ^C while a command is under way: its output is dropped; a second one leaves the CLI. */
+static void give_up(void)
+{
+    static const char text[] = "^C\r\nwaiting for the command to end; ^C again leaves the CLI\r\n";
+
+    if (cli.dropped) {
+        put("^C\r\n", 4);
+        leave(1);
+        return;
+    }
+    cli.dropped = true;
+    put(text, strlen(text));
 }
 
 static void done(struct bus_conn *conn, const struct bus_header *header, const void *msg,
@@ -183,6 +207,10 @@ static void done(struct bus_conn *conn, const struct bus_header *header, const v
 
     (void)conn;
     cli.busy = false;
+    if (cli.dropped) {
+        g_string_truncate(cli.output, 0);
+        cli.dropped = false;
+    }
     if (error || header->type != BUS_CLI_DONE) {
         fprintf(stderr, "%serror: %s\n", cli.tty ? "\r" : "",
                 error ? error->message : ((const struct bus_error *)msg)->text);
@@ -232,7 +260,7 @@ static void show_choices(const struct bus_cli_completions *m)
     for (unsigned i = 0; i < m->n_choices; i++) {
         g_string_append_printf(out, "  %-20s %s\r\n", m->choices[i].word, m->choices[i].help);
     }
-    cli_editor_redraw(cli.editor, cli.prompt, out);
+    cli_editor_redraw(cli.editor, prompt_line(), out);
     put(out->str, out->len);
 }
 
@@ -245,7 +273,7 @@ static void completed(struct bus_conn *conn, const struct bus_header *header, co
 
     (void)conn;
     (void)data;
-    cli.busy = false;
+    cli.busy = cli.dropped = false;
     if (error || header->type != BUS_CLI_COMPLETIONS) {
         m = NULL;
     }
@@ -385,6 +413,16 @@ static gboolean on_input(gint fd, GIOCondition condition, gpointer data)
         cli.ended = true;
         use_typed();
         return G_SOURCE_REMOVE;
+    }
+    if (cli.tty && cli.busy) {
+        const char *stop = memrchr(buffer, 0x03, (size_t)n);
+
+        if (stop) { /* what was typed before it goes */
+            n -= stop + 1 - buffer;
+            memmove(buffer, stop + 1, (size_t)n);
+            g_string_truncate(cli.typed, 0);
+            give_up();
+        }
     }
     g_string_append_len(cli.typed, buffer, n);
     use_typed();
