@@ -228,7 +228,11 @@ static struct ike_gateway *gateway_by_id(struct ike_sa *sa, const struct ike_id 
     return NULL;
 }
 
-/* The peer says that it has no other SA with us: it has lost them. */
+/*
+ * The peer says that it has no other SA with us: it has lost those that were up before it began
+ * this one. One that came up meanwhile is the other of two that began at the same time; the peer
+ * may not have known it yet.
+ */
 static void initial_contact(struct ike_sa *sa)
 {
     GList *all = g_hash_table_get_values(sa->ike->by_index);
@@ -237,7 +241,7 @@ static void initial_contact(struct ike_sa *sa)
         struct ike_sa *o = l->data;
 
         if (o != sa && o->state == IKE_S_UP && strcmp(o->gateway, sa->gateway) == 0 &&
-            sa->ike->now_ns - o->created_ns > IKE_DUPLICATE_NS) {
+            sa->created_ns > o->created_ns) {
             ike_sa_kill(o, IKE_REASON_REPLACED);
         }
     }

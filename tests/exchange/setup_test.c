@@ -247,10 +247,11 @@ T(both_begin_at_once)
     cr_assert_eq(world_count(&w->b, IKE_OUTBOUND), 1);
 }
 
-T(initial_contact_after_a_crash)
+/* One end loses everything that long after the SA came up, and begins again. */
+static void crash_after(int64_t ns)
 {
     cr_assert(world_up(w));
-    world_advance(w, 30 * FW_SEC);
+    world_advance(w, ns);
     ike_free(w->a.ike);
     g_hash_table_remove_all(w->a.records);
     g_array_set_size(w->a.sas, 0);
@@ -259,6 +260,16 @@ T(initial_contact_after_a_crash)
     cr_assert(world_up(w));
     world_advance(w, 10 * FW_SEC);
     cr_assert_eq(world_count(&w->b, IKE_INBOUND), 1);
+}
+
+T(initial_contact_after_a_crash)
+{
+    crash_after(30 * FW_SEC);
+}
+
+T(initial_contact_after_a_crash_of_a_young_sa)
+{
+    crash_after(FW_SEC);
 }
 
 T(job_still_out_when_the_sa_ends)
