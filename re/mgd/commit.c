@@ -318,9 +318,12 @@ static void phase_end(struct commit *commit)
     }
 }
 
-/* Where the statement stands in the file. */
+/* Where the statement stands in the file; one that is missing there, what it would belong to. */
 static void add_line(const struct running *r, const struct conf_node *node, GError **error)
 {
+    while (node && !node->line) {
+        node = node->parent;
+    }
     if (node && node->line && r->file) {
         g_prefix_error(error, "%s:%u: ", r->file, node->line);
     } else if (node && node->line) {
