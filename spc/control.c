@@ -134,7 +134,8 @@ static void sa_install(struct spcd *spcd, const struct bus_header *call,
 }
 
 static void sa_remove(struct spcd *spcd, const struct bus_header *call,
-                      enum bus_direction direction, uint32_t spi, uint8_t spu, uint8_t thread)
+                      enum bus_direction direction, uint32_t tunnel, uint32_t spi, uint8_t spu,
+                      uint8_t thread)
 {
     struct spc_worker *worker = worker_of(spcd, spu, thread);
     struct spc_order *order;
@@ -146,6 +147,7 @@ static void sa_remove(struct spcd *spcd, const struct bus_header *call,
     order = g_new0(struct spc_order, 1);
     order->kind = SPC_ORDER_REMOVE;
     order->direction = direction;
+    order->tunnel = tunnel;
     order->spi = spi;
     order->spu = spu;
     order->thread = thread;
@@ -160,7 +162,7 @@ static void spi_release(struct spcd *spcd, const struct bus_header *call,
         const struct ipsec_sa *sa = spcd->sas->pdata[i];
 
         if (sa->direction == BUS_DIRECTION_INBOUND && sa->spi == m->spi) {
-            sa_remove(spcd, call, BUS_DIRECTION_INBOUND, m->spi, sa->spu, sa->thread);
+            sa_remove(spcd, call, BUS_DIRECTION_INBOUND, sa->tunnel, m->spi, sa->spu, sa->thread);
             return;
         }
     }
@@ -201,7 +203,7 @@ void spc_control_message(struct spcd *spcd, const struct bus_header *header, con
     case BUS_SA_DELETE: {
         const struct bus_sa_delete *m = msg;
 
-        sa_remove(spcd, header, m->direction, m->spi, m->spu, m->thread);
+        sa_remove(spcd, header, m->direction, m->tunnel, m->spi, m->spu, m->thread);
         return;
     }
     case BUS_SA_QUERY:

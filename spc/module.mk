@@ -22,3 +22,9 @@ bench_spc-use := spc fwcrypto firmware
 benches += esp
 esp-src := tests/perf/esp.c
 esp-use := spc fwcrypto firmware
+
+fuzzers += esp_in flow_packet
+esp_in-src := tests/fuzz/esp_in.c tests/unit/spc/world.c tests/unit/spc/packet.c
+esp_in-use := spc fwcrypto firmware
+flow_packet-src := tests/fuzz/flow_packet.c tests/unit/spc/world.c tests/unit/spc/packet.c
+flow_packet-use := spc fwcrypto firmware

@@ -33,7 +33,7 @@ struct spc_order {
     struct ipsec_sa *sa;             /* insert: in; remove: found */
     struct ipsec_sa *old;            /* insert: replaced */
     enum bus_direction direction;    /* remove */
-    uint32_t spi;
+    uint32_t tunnel, spi;            /* remove */
     uint8_t spu, thread;
     bool done;                       /* insert: taken */
     struct bus_session_list *sessions;

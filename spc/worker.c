@@ -54,7 +54,7 @@ static bool obey(struct flow_lane *lane, struct spc_order *order)
         order->done = t && ipsec_insert(t, order->sa, &order->old);
         return true;
     case SPC_ORDER_REMOVE:
-        order->sa = t ? ipsec_remove(t, order->direction, order->spi) : NULL;
+        order->sa = t ? ipsec_remove(t, order->direction, order->tunnel, order->spi) : NULL;
         return true;
     case SPC_ORDER_SESSIONS:
         order->done = spc_show_sessions(lane, order);
@@ -185,7 +185,7 @@ bool spc_workers_start(struct spcd *spcd, GError **error)
 
 void spc_workers_stop(struct spcd *spcd)
 {
-    struct spc_order stop = {.kind = SPC_ORDER_STOP};
+    static struct spc_order stop = {.kind = SPC_ORDER_STOP}; /* comes back as an answer */
 
     for (unsigned i = 0; i < spcd->n_lanes; i++) {
         struct spc_worker *worker = &spcd->workers[i];

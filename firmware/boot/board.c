@@ -331,7 +331,8 @@ int board_main(const struct board_role *role, int argc, char **argv)
     life.board.supervisor = bus_conn_new(FD_SUPERVISOR, 0, &supervision_handler, &life);
     g_main_loop_run(life.loop);
     if (life.start && role->stop) {
-        role->stop(&life.board, role->data);
+        role->stop(&life.board, role->data); /* its lanes have ended */
+        fabric_free(life.board.fabric);
     }
     bus_conn_free(life.board.bus);
     bus_conn_free(life.board.supervisor);

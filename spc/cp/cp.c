@@ -209,7 +209,8 @@ static void note_take(struct flow_thread *t, const struct note *n, uint8_t slot)
         }
         return;
     }
-    if (n->kind != CP_NOTE_SESSION || n->session == 0 || !board || tuple.family == 0) {
+    if (n->kind != CP_NOTE_SESSION || n->session == 0 || tuple.family == 0 || !board ||
+        n->spu >= board->spus || n->thread >= board->threads) {
         flow_count(t->counters, FLOW_CELL_UNEXPECTED, 1);
         return;
     }

@@ -92,7 +92,7 @@ void flow_to_host(struct flow_thread *t, struct fabric_packet *p, uint16_t ifl)
     }
     flow_count(t->counters, FLOW_TO_HOST, 1);
     p->cell.type = FABRIC_CELL_HOST_IN;
-    p->cell.flags = (uint8_t)(p->cell.flags & ~FABRIC_FLAG_INNER);
+    p->cell.flags = (uint8_t)(p->cell.flags & ~(FABRIC_FLAG_INNER | FABRIC_FLAG_L2));
     p->cell.destination = flow_tables_host(t->lane->tables);
     p->cell.ifl = ifl;
     flow_send(t->lane, p);

@@ -121,6 +121,14 @@ static inline struct flow_thread *flow_lane_thread(struct flow_lane *lane, unsig
     return t->lane == lane ? t : NULL;
 }
 
+/* Ask for a received packet's bytes, all of them up to a usual MTU. */
+static inline void flow_prefetch_payload(const struct fabric_packet *p)
+{
+    for (uint32_t at = 0; at < p->cell.length && at < 1536; at += 64) {
+        __builtin_prefetch(p->data + at);
+    }
+}
+
 /* The thread a cell is for; NULL: counted and dropped. */
 struct flow_thread *flow_lane_thread_of(struct flow_lane *lane, struct fabric_packet *p);
 /* Count and forget. */

@@ -15,7 +15,7 @@
 
 #define ESP_HEADER 8u
 #define NEXT_NONE  59 /* dummy packets of traffic flow confidentiality */
-#define KEYS_AHEAD 4  /* packets; more would push each other out of the first cache */
+#define KEYS_AHEAD 2  /* packets; more would push each other out of the first cache */
 
 static void bump(uint64_t *counter, uint64_t n)
 {
@@ -288,6 +288,7 @@ void ipsec_decrypt_burst(struct flow_lane *lane, struct fabric_packet *packets, 
 
         if (i < n && sas[i] && !sas[i]->larval) {
             sas[i]->engine->prefetch(sas[i]->key, outers[i].bytes);
+            flow_prefetch_payload(&packets[i]);
         }
         if (i >= KEYS_AHEAD && threads[at] &&
             decrypt_with(threads[at], sas[at], &packets[at], &outers[at], &inner[n_inner])) {

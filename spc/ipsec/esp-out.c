@@ -20,7 +20,7 @@
 
 #define ESP_HEADER 8u
 #define IP_DF      0x40 /* in the seventh byte of an IPv4 header */
-#define KEYS_AHEAD 4    /* packets; more would push each other out of the first cache */
+#define KEYS_AHEAD 2    /* packets; more would push each other out of the first cache */
 
 static void bump(uint64_t *counter, uint64_t n)
 {
@@ -34,10 +34,10 @@ static void sa_drop(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_pa
     flow_drop(t, p, why);
 }
 
-static void put_u32(uint8_t *p, uint32_t v)
+static void put_u64(uint8_t *p, uint64_t v)
 {
-    v = __builtin_bswap32(v);
-    memcpy(p, &v, 4);
+    v = __builtin_bswap64(v);
+    memcpy(p, &v, 8);
 }
 
 static uint32_t padding_of(uint32_t bytes, uint32_t mask)
@@ -198,8 +198,7 @@ static void encrypt(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_pa
     df = df_of(sa, job.in);
     esp = o->room - sa->iv_bytes - ESP_HEADER;
     frame = head_write(sa, esp, esp_bytes);
-    put_u32(esp, sa->spi);
-    put_u32(esp + 4, (uint32_t)job.sequence);
+    put_u64(esp, (uint64_t)sa->spi << 32 | (uint32_t)job.sequence);
     job.header = esp;
     job.iv = esp + ESP_HEADER;
     job.out = o->room;
@@ -402,6 +401,7 @@ void ipsec_encrypt_burst(struct flow_lane *lane, struct fabric_packet *packets, 
     for (unsigned i = 0; i < n + KEYS_AHEAD; i++) {
         if (i < n && sas[i]) {
             sas[i]->engine->prefetch(sas[i]->key, packets[i].cell.length);
+            flow_prefetch_payload(&packets[i]);
         }
         if (i >= KEYS_AHEAD && threads[i - KEYS_AHEAD]) {
             encrypt_with(threads[i - KEYS_AHEAD], sas[i - KEYS_AHEAD], &packets[i - KEYS_AHEAD]);

@@ -99,8 +99,10 @@ void ipsec_thread_free(struct ipsec_thread *table); /* frees what is still in it
 /* Put an SA in; an inbound one takes the larval one's place and gets its packets. *ret_old is what
  * is to be freed by the main thread (or NULL). False: the table is full, sa stays the caller's. */
 bool ipsec_insert(struct flow_thread *t, struct ipsec_sa *sa, struct ipsec_sa **ret_old);
-/* Take one out, to be freed by the main thread; NULL when it is not there. */
-struct ipsec_sa *ipsec_remove(struct flow_thread *t, enum bus_direction direction, uint32_t spi);
+/* Take one out, to be freed by the main thread; NULL when it is not there. An inbound one is named
+ * by its SPI (tunnel is not looked at), an outbound one by tunnel and SPI. */
+struct ipsec_sa *ipsec_remove(struct flow_thread *t, enum bus_direction direction, uint32_t tunnel,
+                              uint32_t spi);
 /* Clear packet for the tunnel in its cell; consumes it. */
 void ipsec_encrypt(struct flow_thread *t, struct fabric_packet *p);
 /* Received ENCRYPT cells; received DECRYPT cells (ESP packets, outer IP header first). */

@@ -340,36 +340,37 @@ bool ipsec_insert(struct flow_thread *t, struct ipsec_sa *sa, struct ipsec_sa **
     return true;
 }
 
-static struct ipsec_sa *remove_out(struct ipsec_thread *table, uint32_t spi)
+/* Outbound SPIs are the peers' choice: two peers may choose the same, so the tunnel counts too. */
+static struct ipsec_sa *remove_out(struct ipsec_thread *table, uint32_t tunnel, uint32_t spi)
 {
-    for (uint32_t i = 0; i < SLOTS; i++) {
-        struct ipsec_sa **link = &table->out[i].sa;
+    struct slot *slot = slot_find(table->out, tunnel);
+    struct ipsec_sa **link = &slot->sa;
+    struct ipsec_sa *sa;
 
-        while (*link && (*link)->spi != spi) {
-            link = &(*link)->older;
-        }
-        if (*link) {
-            struct ipsec_sa *sa = *link;
-
-            if (link == &table->out[i].sa && !sa->older) {
-                slot_clear(table->out, &table->out[i]);
-            } else {
-                *link = sa->older;
-            }
-            table->n_out--;
-            return sa;
-        }
+    while (*link && (*link)->spi != spi) {
+        link = &(*link)->older;
     }
-    return NULL;
+    sa = *link;
+    if (!sa) {
+        return NULL;
+    }
+    if (link == &slot->sa && !sa->older) {
+        slot_clear(table->out, slot);
+    } else {
+        *link = sa->older;
+    }
+    table->n_out--;
+    return sa;
 }
 
-struct ipsec_sa *ipsec_remove(struct flow_thread *t, enum bus_direction direction, uint32_t spi)
+struct ipsec_sa *ipsec_remove(struct flow_thread *t, enum bus_direction direction, uint32_t tunnel,
+                              uint32_t spi)
 {
     struct slot *slot;
     struct ipsec_sa *sa;
 
     if (direction == BUS_DIRECTION_OUTBOUND) {
-        return remove_out(t->ipsec, spi);
+        return remove_out(t->ipsec, tunnel, spi);
     }
     slot = slot_find(t->ipsec->in, spi);
     sa = slot->sa;

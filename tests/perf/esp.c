@@ -11,7 +11,7 @@
  * and draining the lane is not measured. The other end of the fabric lives in
  * this process and thread.
  *
- * usage: esp [ROUNDS]
+ * usage: esp [ROUNDS [ROW]]
  */
 #include <sched.h>
 #include <stdio.h>
@@ -433,6 +433,13 @@ static void row(const char *name, uint32_t bytes, bool decrypt, unsigned rounds)
 int main(int argc, char **argv)
 {
     unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 101;
+    static const struct {
+        const char *name;
+        uint32_t bytes;
+        bool decrypt;
+    } rows[] = {{"esp-encrypt-1400", 1400, false},
+                {"esp-decrypt-1400", 1400, true},
+                {"esp-encrypt-64", 64, false}};
     cpu_set_t set;
 
     CPU_ZERO(&set);
@@ -443,9 +450,11 @@ int main(int argc, char **argv)
     must(mgr, "alloc_mb_mgr");
     init_mb_mgr_auto(mgr, NULL);
     make_card();
-    row("esp-encrypt-1400", 1400, false, rounds);
-    row("esp-decrypt-1400", 1400, true, rounds);
-    row("esp-encrypt-64", 64, false, rounds);
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (argc < 3 || strcmp(argv[2], rows[i].name) == 0) {
+            row(rows[i].name, rows[i].bytes, rows[i].decrypt, rounds);
+        }
+    }
     return 0;
 }
 

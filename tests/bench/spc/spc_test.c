@@ -109,9 +109,12 @@ static void setup(void)
     interface(IFL_A, BUS_IFL_KIND_ETHER, 0, 1, "10.0.1.1/24"); /* last: see wait_for_tables */
 }
 
+/* Whatever a test did, the card ends in good order when its supervisor goes. */
 static void teardown(void)
 {
-    cr_assert_eq(bench_end(b), 0);
+    if (bench_end(b) != 0) {
+        abort();
+    }
 }
 
 TestSuite(bench, .init = setup, .fini = teardown);

@@ -183,8 +183,8 @@ Test(esp, every_suite_through_every_pair_of_engines)
         }
         expect_through(1400);
         pairs++;
-        ipsec_sa_free(ipsec_remove(t, BUS_DIRECTION_OUTBOUND, SPI));
-        ipsec_sa_free(ipsec_remove(&right->all[1], BUS_DIRECTION_INBOUND, SPI));
+        ipsec_sa_free(ipsec_remove(t, BUS_DIRECTION_OUTBOUND, WORLD_TUNNEL, SPI));
+        ipsec_sa_free(ipsec_remove(&right->all[1], BUS_DIRECTION_INBOUND, WORLD_TUNNEL, SPI));
     }
 #ifdef HAVE_IPSEC_MB
     cr_assert_geq(pairs, 3 * 8u + 2 * 4u);
@@ -355,7 +355,7 @@ Test(esp, a_larval_sa_that_is_released_frees_its_packets)
             cr_assert(wire_take());
             esp_in();
         }
-        ipsec_sa_free(ipsec_remove(&right->all[1], BUS_DIRECTION_INBOUND, SPI));
+        ipsec_sa_free(ipsec_remove(&right->all[1], BUS_DIRECTION_INBOUND, WORLD_TUNNEL, SPI));
     }
     cr_assert_eq(world_counter(right, FLOW_NO_BUFFER), 0);
     cr_assert_eq(world_counter(right, FLOW_ESP_LARVAL_HELD), 800);
@@ -475,7 +475,7 @@ Test(esp, rekeying_uses_the_newest_and_falls_back)
     clear_in(packet(60));
     cr_assert(wire_take());
     cr_assert_eq(wire[23], (SPI + 1) & 255);
-    ipsec_sa_free(ipsec_remove(&left->all[1], BUS_DIRECTION_OUTBOUND, SPI + 1));
+    ipsec_sa_free(ipsec_remove(&left->all[1], BUS_DIRECTION_OUTBOUND, WORLD_TUNNEL, SPI + 1));
     clear_in(packet(60));
     cr_assert(wire_take());
     cr_assert_eq(wire[23], SPI & 255);
@@ -724,9 +724,19 @@ Test(esp, many_sas_come_and_go)
         m.direction = BUS_DIRECTION_OUTBOUND;
         install(left, &m, NULL);
     }
+    /* The peers' SPIs may be the same: the tunnel tells them apart. */
+    m.direction = BUS_DIRECTION_OUTBOUND;
+    m.spi = 0x500000;
+    m.tunnel = 5000;
+    install(left, &m, NULL);
+    cr_assert_null(ipsec_remove(t, BUS_DIRECTION_OUTBOUND, 5001, 0x500000));
+    old = ipsec_remove(t, BUS_DIRECTION_OUTBOUND, 5000, 0x500000);
+    cr_assert_not_null(old);
+    ipsec_sa_free(old);
+    cr_assert_not_null(ipsec_find_out(t->ipsec, 1));
     for (uint32_t i = 0; i < 1000; i += 2) {
-        ipsec_sa_free(ipsec_remove(t, BUS_DIRECTION_INBOUND, 0x500000 + i * 37));
-        ipsec_sa_free(ipsec_remove(t, BUS_DIRECTION_OUTBOUND, 0x500000 + i * 37));
+        ipsec_sa_free(ipsec_remove(t, BUS_DIRECTION_INBOUND, 1 + i, 0x500000 + i * 37));
+        ipsec_sa_free(ipsec_remove(t, BUS_DIRECTION_OUTBOUND, 1 + i, 0x500000 + i * 37));
     }
     for (uint32_t i = 0; i < 1000; i++) {
         cr_assert_eq(ipsec_find_in(t->ipsec, 0x500000 + i * 37) != NULL, i % 2);

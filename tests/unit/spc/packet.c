@@ -1,7 +1,7 @@
 /* packet - see packet.h. */
 #include "tests/unit/spc/packet.h"
 
-#include <criterion/criterion.h>
+#include <glib.h>
 #include <string.h>
 
 #include "spc/flow/checksum.h"
@@ -10,7 +10,7 @@ struct fw_addr addr(const char *text)
 {
     struct fw_addr a;
 
-    cr_assert(fw_addr_parse(text, &a));
+    g_assert(fw_addr_parse(text, &a));
     return a;
 }
 

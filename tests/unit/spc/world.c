@@ -1,7 +1,6 @@
 /* world - see world.h. */
 #include "tests/unit/spc/world.h"
 
-#include <criterion/criterion.h>
 #include <unistd.h>
 
 static struct fabric *endpoint(uint8_t index, unsigned lanes)
@@ -13,7 +12,7 @@ static struct fabric *endpoint(uint8_t index, unsigned lanes)
                                    .large_buffers = 16 * lanes};
     struct fabric *f = fabric_new(&config, NULL);
 
-    cr_assert_not_null(f);
+    g_assert(f);
     return f;
 }
 
@@ -24,7 +23,7 @@ static void join(struct fabric *to, struct fabric *peer, uint8_t index, unsigned
     for (unsigned l = 0; l < lanes; l++) {
         bells[l] = dup(fabric_doorbell_fd(peer, l));
     }
-    cr_assert(fabric_attach(to, index, 1, dup(fabric_outbox_fd(peer)), fabric_outbox_bytes(peer),
+    g_assert(fabric_attach(to, index, 1, dup(fabric_outbox_fd(peer)), fabric_outbox_bytes(peer),
                             bells, lanes, NULL));
 }
 
@@ -77,7 +76,7 @@ void world_free(struct world *w)
 
 void world_apply(struct world *w, uint16_t type, const void *msg)
 {
-    cr_assert(flow_store_apply(w->store, type, msg));
+    g_assert(flow_store_apply(w->store, type, msg));
 }
 
 void world_tables(struct world *w)
@@ -104,7 +103,7 @@ void world_route(struct world *w, const char *prefix, const char *next_hop, uint
 {
     struct bus_route_state m = {.ifl = ifl};
 
-    cr_assert(fw_prefix_parse(prefix, &m.prefix));
+    g_assert(fw_prefix_parse(prefix, &m.prefix));
     if (next_hop) {
         m.next_hop = addr(next_hop);
     }
@@ -142,7 +141,7 @@ static void interface(struct world *w, uint16_t ifl, uint8_t kind, uint8_t port,
     m->mac[5] = port;
     if (address) {
         m->n_addresses = 1;
-        cr_assert(fw_prefix_parse(address, &m->addresses[0].prefix));
+        g_assert(fw_prefix_parse(address, &m->addresses[0].prefix));
     }
     world_apply(w, BUS_IFL_STATE, m);
     g_free(m);
@@ -211,12 +210,12 @@ void world_inject(struct world *w, struct fabric *from, const struct fabric_cell
     struct fabric_lane *lane = fabric_lane(from, 0);
     struct fabric_packet p;
 
-    cr_assert(fabric_lane_alloc(lane, bytes, &p));
+    g_assert(fabric_lane_alloc(lane, bytes, &p));
     p.cell = *cell;
     p.cell.destination = WORLD_SPC;
     p.cell.length = bytes;
     memcpy(p.room, data, bytes);
-    cr_assert_eq(fabric_lane_send(lane, &p, 1), 1);
+    g_assert(fabric_lane_send(lane, &p, 1) == 1);
     world_run(w);
 }
 
@@ -257,7 +256,7 @@ void world_sa(struct world *w, struct ipsec_sa *sa)
     struct flow_thread *t = &w->all[sa->spu * w->threads + sa->thread];
     struct ipsec_sa *old;
 
-    cr_assert(ipsec_insert(t, sa, &old));
+    g_assert(ipsec_insert(t, sa, &old));
     flow_lane_flush(t->lane);
     ipsec_sa_free(old);
     world_run(w);
