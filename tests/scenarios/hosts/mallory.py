@@ -141,7 +141,7 @@ packets = {
     "l2-short": [frame(b"")[:n] for n in (14,)] + [frame(ip(1, echo()), bytes.fromhex("02aabbccddee"))] * 2,
     "vlan": [frame(bytes(4) + ip(1, echo()), ethertype=0x8100)] * 2,
     "l2-unknown": [frame(chance.randbytes(60), ethertype=t) for t in (0x0000, 0x05dc, 0x8847, 0x88cc, 0x88e5, 0x0806)],
-    "ip6": [frame(chance.randbytes(n), ethertype=0x86dd) for n in range(0, 60, 4)],
+    "ip6": [frame((b"\x50" + chance.randbytes(60))[:n], ethertype=0x86dd) for n in range(0, 60, 4)],
     "multicast": [frame(ip(1, echo(), to="224.0.0.5"))] * 2,
     "l2-broadcast": [frame(ip(1, echo(), to=far), b"\xff" * 6)] * 2,
     "land": [frame(ip(6, tcp(500, 500), source=target))] * 3 + [frame(ip(17, udp(bytes(28)), source=target))] * 3 +
