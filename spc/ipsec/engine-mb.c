@@ -81,8 +81,8 @@ static void mb_key_free(struct ipsec_key *k)
     }
 }
 
-/* The round keys come first; behind them the powers of the hash key, the first one last: a packet of
- * n blocks uses the last n of them, up to all. */
+/* The round keys come first; behind them the powers of the hash key, the first one last: a packet
+ * of n blocks uses the last n of them, up to all. */
 static void mb_prefetch(const struct ipsec_key *k, uint32_t bytes)
 {
     const char *p = (const char *)k;

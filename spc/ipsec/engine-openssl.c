@@ -170,7 +170,7 @@ static bool gcm_open(struct ipsec_key *k, const struct ipsec_job *job)
            EVP_CipherFinal_ex(k->cipher, job->out + job->bytes, &n) == 1;
 }
 
-/* ---- CBC and HMAC: encrypt, then authenticate header, IV, cipher text (and the number's top) ---- */
+/* ---- CBC and HMAC: encrypt, then authenticate header, IV and cipher text (and ESN's half) ---- */
 
 static bool mac_compute(struct ipsec_key *k, const struct ipsec_job *job, const uint8_t *text,
                         uint8_t ret[64])

@@ -126,8 +126,9 @@ static void head_finish(const struct ipsec_sa *sa, uint8_t *ip, uint32_t total, 
                         uint8_t df)
 {
     uint32_t id = (uint32_t)sa->sequence & 0xffff;
-    uint32_t sum = __builtin_bswap16((uint16_t)sa->head_sum) + tos + total + id + ((uint32_t)df << 8);
+    uint32_t sum = __builtin_bswap16((uint16_t)sa->head_sum);
 
+    sum += tos + total + id + ((uint32_t)df << 8);
     ip[1] = tos;
     ip[4] = (uint8_t)(id >> 8);
     ip[5] = (uint8_t)id;

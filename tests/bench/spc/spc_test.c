@@ -55,7 +55,8 @@ static void route(const char *prefix, const char *next_hop, uint16_t ifl)
 
 static void neighbour(uint16_t ifl, const char *address)
 {
-    struct bus_neighbour_state m = {.ifl = ifl, .address = addr(address), .mac = {2, 9, 9, 9, 9, 9}};
+    struct bus_neighbour_state m = {
+        .ifl = ifl, .address = addr(address), .mac = {2, 9, 9, 9, 9, 9}};
 
     bench_event(b, BUS_NEIGHBOUR_STATE, &m);
 }
