@@ -97,6 +97,8 @@ void cards_stop(struct iked *iked);
 struct port *port_open(struct iked *iked, GError **error);
 /* Begin to read: before, datagrams wait in the kernel. */
 void port_start(struct port *port);
+/* Datagrams that were no IKE message: empty, too long, without the marker at port 4500. */
+uint64_t port_strays(const struct port *port);
 void port_send(struct port *port, const struct ike_action *a);
 void port_close(struct port *port);
 
@@ -123,6 +125,9 @@ bool show_ipsec(const struct bus_rpc_call *call, struct re_xml *xml, GError **er
                 void *token);
 bool show_statistics(const struct bus_rpc_call *call, struct re_xml *xml, GError **error,
                      void *data, void *token);
+/* Ours: received IKE messages by what became of them. */
+bool show_messages(const struct bus_rpc_call *call, struct re_xml *xml, GError **error, void *data,
+                   void *token);
 bool clear_ike(const struct bus_rpc_call *call, struct re_xml *xml, GError **error, void *data,
                void *token);
 /* Ours: new keys for every CHILD SA that is up, or for the one of the given index. */

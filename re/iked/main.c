@@ -243,6 +243,7 @@ int main(int argc, char **argv)
     static const struct re_rpc rpcs[] = {{"get-ike-security-associations-information", show_ike},
                                          {"get-security-associations-information", show_ipsec},
                                          {"get-ipsec-statistics-information", show_statistics},
+                                         {"get-ike-message-statistics", show_messages},
                                          {"clear-ike-security-association", clear_ike},
                                          {"clear-ipsec-security-association", clear_ipsec},
                                          {"clear-ipsec-tunnel-event-statistics", clear_events},

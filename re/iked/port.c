@@ -154,7 +154,9 @@ static gboolean readable(gint fd, GIOCondition condition, gpointer data)
             }
             break;
         }
-        if (n > 0 && !(m.msg_flags & MSG_TRUNC) && local_address(&m, &d.local) &&
+        if (n == 0 || (m.msg_flags & MSG_TRUNC)) {
+            s->port->strays++;
+        } else if (local_address(&m, &d.local) &&
             fw_addr_from_sockaddr(&from, &d.remote, &d.remote_port)) {
             d.bytes = bytes;
             d.n_bytes = (size_t)n;
@@ -162,6 +164,11 @@ static gboolean readable(gint fd, GIOCondition condition, gpointer data)
         }
     }
     return G_SOURCE_CONTINUE;
+}
+
+uint64_t port_strays(const struct port *port)
+{
+    return port->strays;
 }
 
 void port_start(struct port *port)

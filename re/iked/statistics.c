@@ -119,3 +119,28 @@ bool show_statistics(const struct bus_rpc_call *call, struct re_xml *xml, GError
     }
     return false;
 }
+
+static void message_count(struct re_xml *xml, const char *name, uint64_t value)
+{
+    re_xml_open(xml, "ike-message-counter");
+    re_xml_leaf(xml, "name", "%s", name);
+    re_xml_leaf(xml, "value", "%" G_GUINT64_FORMAT, value);
+    re_xml_close(xml);
+}
+
+bool show_messages(const struct bus_rpc_call *call, struct re_xml *xml, GError **error, void *data,
+                   void *token)
+{
+    struct iked *iked = data;
+
+    (void)call;
+    (void)error;
+    (void)token;
+    re_xml_open(xml, "ike-message-statistics");
+    for (unsigned v = 0; v < IKE_VERDICT_COUNT; v++) {
+        message_count(xml, ike_verdict_name(v), ike_counter(iked->ike, v));
+    }
+    message_count(xml, "stray", port_strays(iked->port));
+    re_xml_close(xml);
+    return true;
+}

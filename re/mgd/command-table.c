@@ -32,6 +32,8 @@ const struct command_row command_table[] = {
      SAS, "peer-address=$peer-address", "ike-sas", false},
     {"show security ike security-associations <peer-address> detail", "Everything about them",
      COMMAND_RPC, SAS, "peer-address=$peer-address detail", "ike-sas-detail", false},
+    {"show security ike message-statistics", "Received messages by what became of them",
+     COMMAND_RPC, "get-ike-message-statistics", "", "ike-messages", false},
     {"show security ipsec security-associations", "IPsec SAs", COMMAND_RPC, IPSEC, "", "ipsec-sas",
      false},
     {"show security ipsec security-associations brief", "One line each", COMMAND_RPC, IPSEC,

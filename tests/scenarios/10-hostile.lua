@@ -180,8 +180,18 @@ test("malformed packets are counted by reason", function()
     end)
 end)
 
-test("IKE junk and floods of half-open SAs harm nothing", function()
-    local before = ike()
+-- Received IKE messages by what became of them.
+local function messages()
+    local all = {sum = 0}
+    for _, counter in ipairs(find_all(lab:xml("left", "show security ike message-statistics"), "ike-message-counter")) do
+        all[leaf(counter, "name")] = tonumber(leaf(counter, "value"))
+        all.sum = all.sum + tonumber(leaf(counter, "value"))
+    end
+    return all
+end
+
+test("IKE junk and floods of half-open SAs are counted by reason and harm nothing", function()
+    local before, counted = ike(), messages()
     local first
     undisturbed(function()
         mallory("floods", vc.seed)
@@ -190,6 +200,10 @@ test("IKE junk and floods of half-open SAs harm nothing", function()
         mallory("floods", vc.seed + 2)
     end)
     equal(ike(), before, "the IKE SA")
+    local after = messages()
+    for _, name in ipairs{"short", "version", "unknown-sa", "state", "syntax", "critical", "no-gateway", "cookie"} do
+        check(after[name] > counted[name], "no message was counted as %s", name)
+    end
     local _, now = location()
     equal(now, spi, "the SPI")
     for name, process in pairs(processes()) do

@@ -179,6 +179,10 @@ T(shows)
     bench_rpc(b, "get-ipsec-statistics-information", NULL, NULL);
     cr_assert(bench_wait(b, bench_answered));
     cr_assert_not_null(strstr(b->answer, "<esp-encrypted-packets>77</esp-encrypted-packets>"));
+    bench_rpc(b, "get-ike-message-statistics", NULL, NULL);
+    cr_assert(bench_wait(b, bench_answered));
+    cr_assert_not_null(strstr(b->answer, "<name>syntax</name>"));
+    cr_assert_null(strstr(b->answer, "<name>ok</name><value>0</value>"));
     bench_rpc(b, "get-security-associations-information", "index", "7");
     cr_assert(bench_wait(b, bench_answered));
     cr_assert_null(strstr(b->answer, "vpn-a"));

@@ -121,6 +121,7 @@ def ike_junk():
         ike(33, version=0x10), ike(33, version=0x30), ike(33, exchange=99), ike(33, flags=0x20),
         ike(33, initiator=bytes(8)), ike(46, exchange=35, number=1, responder=chance.randbytes(8), body=chance.randbytes(60)),
         ike(53, exchange=36, number=1, responder=chance.randbytes(8), body=payload(0, chance.randbytes(40))),
+        ike(200, body=struct.pack(">BBH", 0, 0x80, 8) + bytes(4)),     # unknown and critical
         ike(33, body=payload(33, b"") * 350),
         ike(33, body=payload(34, proposal() * 30) + payload(40, bytes(4)) + payload(0, bytes(16))),
         ike(43, body=payload(0, bytes(1200))), sa_init(bytes(64)), sa_init(b"\xff" * 64),
