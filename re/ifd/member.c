@@ -143,6 +143,9 @@ static void message(struct bus_conn *conn, const struct bus_header *header, cons
     case BUS_FABRIC_PLANES:
         fabric_planes(member->fabric, ((const struct bus_fabric_planes *)msg)->up);
         break;
+    case BUS_BOARD_MISBEHAVE:
+        fabric_corrupt(member->fabric);
+        break;
     default:
         break;
     }

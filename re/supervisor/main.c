@@ -131,6 +131,16 @@ static void supervision(struct board *board, const struct bus_header *header, co
         }
         hold(header, msg, fds, n_fds);
         return;
+    case BUS_BOARD_MISBEHAVE: /* the outbox is ifd's */
+        if (re.ifd) {
+            bus_send(re.ifd, BUS_RE(BUS_ROLE_IFD), header->type, msg);
+        }
+        return;
+    case BUS_FABRIC_FAULT:
+        fw_error("nonsense in ifd's fabric outbox: %s; it is started again",
+                 ((const struct bus_fabric_fault *)msg)->reason);
+        daemons_restart(re.daemons, "ifd", NULL);
+        return;
     default:
         return;
     }

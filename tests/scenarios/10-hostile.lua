@@ -256,6 +256,28 @@ test("an I/O card with nonsense in its outbox goes offline, nobody else notices"
     wait_until("mallory's port", 10, function() return lab:exec("mallory", "ping -c 1 -W 1 10.4.4.1").status == 0 end)
 end)
 
+test("nonsense in the Routing Engine's outbox costs its ifd only", function()
+    local ifd = lab:pid_of("left", "ifd")
+    undisturbed(function()
+        lab:ctl("left", "fabric-corrupt", {slot = 0xf0})
+        mallory("packets")      -- something for the cards to punt
+        wait_until("another ifd", 15, function()
+            local now = processes()["left ifd"]
+            return now and now.pid ~= ifd
+        end)
+    end)
+    started["left ifd"] = processes()["left ifd"]
+    -- through the new outbox: the kernel's ARP and echo answers, and IKE
+    wait_until("the box to answer a ping", 10, function() return lab:exec("mallory", "ping -c 1 -W 1 10.4.4.1").status == 0 end)
+    local before = ike()
+    lab:cli("left", "clear security ike security-associations")
+    wait_until("another IKE SA", 20, function()
+        local now = ike()
+        return now ~= before and now ~= "", now
+    end)
+    wait_until("the tunnel", 20, up)
+end)
+
 test("a services card with nonsense in its outbox: the tunnel stays where it is or moves, and returns", function()
     local before = ike()
     for _, slot in ipairs{0, 2} do
