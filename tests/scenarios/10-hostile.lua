@@ -1,6 +1,6 @@
 -- What no honest neighbour does: replayed and forged ESP, malformed packets, IKE junk and floods, and
 -- boards that write nonsense into their outboxes. All of it is counted by reason and harms nothing.
--- timeout: 110
+-- timeout: 300
 if not have("python3") then
     skip("python3 is not installed")
 end

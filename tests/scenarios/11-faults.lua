@@ -1,6 +1,6 @@
 -- Everything that can die or hang does so once while pings cross the tunnel; everything comes back, and
 -- the shows agree with each other afterwards.
--- timeout: 110
+-- timeout: 300
 
 -- ---------------------------------------------------------------- configurations that are refused
 

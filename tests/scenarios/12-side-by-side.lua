@@ -1,6 +1,6 @@
 -- Two labs of one user with the same nodes, hosts, addresses and ports at the same time: they do not
 -- meet, and the end of one is nothing to the other.
--- timeout: 100
+-- timeout: 300
 local data = (vc.getenv("VCHASSIS_DATA") or vc.program:match("^(.*)/[^/]*$") .. "/../share/vchassis") .. "/labs/"
 
 local function twin(name)
