@@ -221,7 +221,8 @@ static void done(struct bus_conn *conn, const struct bus_header *header, const v
 
     g_free(cli.prompt);
     cli.prompt = g_strdup(m->prompt);
-    cli.status = m->failed && !first ? 1 : 0;
+    /* Of lines from a file one that failed counts; at a terminal the last one. */
+    cli.status = (m->failed && !first) || (!cli.tty && cli.status) ? 1 : 0;
     if (!*m->prompt || cli.one_shot) { /* no prompt: the session is over */
         put_text(cli.output->str, cli.output->len);
         leave(cli.status);
