@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "firmware/core/clock.h"
+#include "firmware/core/cursor.h"
 #include "spc/cp/cp.h"
 #include "spc/flow/lane.h"
 
@@ -37,23 +38,29 @@ static const struct {
     {FLOW_PROTO_TCP, 4500, 4500, BUS_HOST_SERVICE_TCP_ENCAP},
 };
 
-static enum bus_host_service service_of(const struct flow_view *v)
+/* The port is read from the packet: the tuple of a first fragment has none. */
+static enum bus_host_service service_of(const struct flow_view *v, const uint8_t *packet)
 {
     bool ports = v->tuple.protocol == FLOW_PROTO_TCP || v->tuple.protocol == FLOW_PROTO_UDP;
+    struct fw_cursor c = fw_cursor(packet + v->header, v->bytes - v->header);
+    uint16_t port;
 
-    for (unsigned i = 0; ports && !v->fragment && i < G_N_ELEMENTS(services); i++) {
+    fw_cursor_u16(&c);
+    port = fw_cursor_u16(&c);
+    for (unsigned i = 0; ports && !c.failed && i < G_N_ELEMENTS(services); i++) {
         if ((services[i].protocol == 0 || services[i].protocol == v->tuple.protocol) &&
-            v->tuple.destination_port >= services[i].low &&
-            v->tuple.destination_port <= services[i].high) {
+            port >= services[i].low && port <= services[i].high) {
             return services[i].service;
         }
     }
     return BUS_HOST_SERVICE_OTHER;
 }
 
-/* ICMP that is no echo request belongs to something the box did itself: the kernel knows. Fragments
- * of what is not ICMP show no port: they pass where any service is let in, or not at all. */
-static enum flow_counter host_inbound(const struct flow_ifl *in, const struct flow_view *v)
+/* ICMP that is no echo request belongs to something the box did itself: the kernel knows. A first
+ * fragment is judged by its port; the later ones, of no use without it, pass where any service is
+ * let in. */
+static enum flow_counter host_inbound(const struct flow_ifl *in, const struct flow_view *v,
+                                      const uint8_t *packet)
 {
     bool icmp = v->tuple.protocol == FLOW_PROTO_ICMP || v->tuple.protocol == FLOW_PROTO_ICMP6;
     enum bus_host_service service;
@@ -67,10 +74,10 @@ static enum flow_counter host_inbound(const struct flow_ifl *in, const struct fl
         }
         return FLOW_HOST_DENIED;
     }
-    if (v->fragment) {
+    if (v->later) {
         return in->host_inbound ? FLOW_OK : FLOW_HOST_DENIED;
     }
-    service = service_of(v);
+    service = service_of(v, packet);
     if (in->host_inbound & 1u << service) {
         return FLOW_OK;
     }
@@ -80,7 +87,7 @@ static enum flow_counter host_inbound(const struct flow_ifl *in, const struct fl
 static void to_own_address(struct flow_thread *t, struct fabric_packet *p,
                            const struct flow_ifl *in, const struct flow_view *v)
 {
-    enum flow_counter why = host_inbound(in, v);
+    enum flow_counter why = host_inbound(in, v, p->data);
 
     if (why == FLOW_OK) {
         p->cell.hash = v->hash;

@@ -32,3 +32,21 @@ for i in range(3): s.sendto(bytes(28), ('10.4.4.1', 500))
         return lab:counter("left", 0, "host-inbound-denied-ike") >= before + 3
     end)
 end)
+
+test("a first fragment of IKE is judged by its port, where only ping is let in", function()
+    if not have("python3") then
+        skip("python3 is not installed")
+    end
+    local before = lab:counter("left", 0, "host-inbound-denied-ike")
+    equal(lab:exec("alice", {"python3", "-c", [[
+import socket, struct
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+udp = struct.pack('>HHHH', 500, 500, 8 + 28, 0) + bytes(16)     # the rest would be in the next one
+ip = struct.pack('>BBHHHBBH4s4s', 0x45, 0, 20 + len(udp), 9, 0x2000, 64, 17, 0,
+                 socket.inet_aton('10.1.1.10'), socket.inet_aton('10.1.1.1'))
+for i in range(3): s.sendto(ip + udp, ('10.1.1.1', 0))
+]]}).status, 0)
+    wait_until("the drop to be counted", 5, function()
+        return lab:counter("left", 0, "host-inbound-denied-ike") >= before + 3
+    end)
+end)

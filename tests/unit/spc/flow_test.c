@@ -138,6 +138,21 @@ Test(flow, host_inbound)
     cr_assert_eq(world_counter(w, FLOW_HOST_DENIED_IKE), 1);
 }
 
+Test(flow, host_inbound_of_fragments)
+{
+    uint32_t bytes = packet_make(buffer, "10.0.1.2", "10.0.1.1", FLOW_PROTO_UDP, 500, 500, 84);
+
+    buffer[6] = 0x20; /* the first of several: its port is read */
+    first(WORLD_IFL_A, bytes);
+    cr_assert_null(world_take(w, w->re, FABRIC_CELL_HOST_IN));
+    cr_assert_eq(world_counter(w, FLOW_HOST_DENIED_IKE), 1);
+    buffer[6] = 0;
+    buffer[7] = 4; /* a later one says nothing; without the first it is of no use */
+    first(WORLD_IFL_A, bytes);
+    cr_assert_not_null(world_take(w, w->re, FABRIC_CELL_HOST_IN));
+    cr_assert_eq(world_counter(w, FLOW_HOST_DENIED), 1);
+}
+
 Test(flow, packets_wait_for_their_neighbour)
 {
     struct flow_event event;
