@@ -32,5 +32,8 @@ BEGIN { printf "%-22s %12s %-10s %12s %8s %8s  %s\n", "name", "value", "unit", "
     met = "-"
     if (t ~ /^>=/) met = (v + 0 >= substr(t, 3) + 0) ? "yes" : "NO"
     else if (t ~ /^<=/) met = (v + 0 <= substr(t, 3) + 0) ? "yes" : "NO"
-    printf "%-22s %12.4g %-10s %12.4g %8.3g %8s  %s\n", field("name"), field("value"), field("unit"), field("yardstick"), r, t, met
+    y = field("yardstick")
+    y = (y == "" || y == "null") ? "-" : sprintf("%.4g", y)
+    r = (r == "" || r == "null") ? "-" : sprintf("%.3g", r)
+    printf "%-22s %12.4g %-10s %12s %8s %8s  %s\n", field("name"), field("value"), field("unit"), y, r, t, met
 }' "$B/bench.lines"
