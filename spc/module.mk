@@ -3,7 +3,7 @@ lib-spc-src := spc/flow/view.c spc/flow/lpm.c spc/flow/store.c spc/flow/tables.c
 	spc/flow/policy.c spc/flow/session.c spc/flow/lane.c spc/flow/path.c spc/flow/first.c \
 	spc/flow/forward.c spc/flow/hold.c spc/flow/icmp.c spc/flow/split.c spc/cp/cp.c \
 	spc/ipsec/replay.c spc/ipsec/engine.c spc/ipsec/engine-mb.c spc/ipsec/engine-openssl.c \
-	spc/ipsec/sa.c spc/ipsec/esp-out.c spc/ipsec/esp-in.c
+	spc/ipsec/sa.c spc/ipsec/slab.c spc/ipsec/esp-out.c spc/ipsec/esp-in.c
 lib-spc-pkg := glib crypto ipsecmb
 
 programs += vc-spcd

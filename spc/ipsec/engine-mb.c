@@ -13,17 +13,17 @@
 #include <string.h>
 
 #include "firmware/core/secret.h"
+#include "spc/ipsec/slab.h"
 
+/* Nothing but what the cipher reads: a packet touches some ten lines of it. */
 struct ipsec_key {
     struct gcm_key_data data;
-    aes_gcm_enc_dec_t seal, open;
-    uint32_t salt; /* in the order of the wire */
 };
 
-static IMB_MGR *manager(void)
-{
-    static IMB_MGR *mgr;
+static IMB_MGR *mgr; /* made with the first key, on the main thread; lanes only read it */
 
+static bool mb_start(void)
+{
     if (!mgr) {
         mgr = alloc_mb_mgr(0);
         if (mgr) {
@@ -33,52 +33,11 @@ static IMB_MGR *manager(void)
     return mgr;
 }
 
-static bool mb_supports(enum fw_enc enc, enum fw_integ integ)
-{
-    return integ == FW_INTEG_NONE && (enc == FW_ENC_AES_GCM_128 || enc == FW_ENC_AES_GCM_192 ||
-                                      enc == FW_ENC_AES_GCM_256);
-}
-
-static struct ipsec_key *mb_key_new(enum fw_enc enc, enum fw_integ integ, const uint8_t *key,
-                                    const uint8_t *integrity_key, bool seal)
-{
-    IMB_MGR *mgr = manager();
-    struct ipsec_key *k;
-
-    (void)integ;
-    (void)integrity_key;
-    (void)seal;
-    if (!mgr || posix_memalign((void **)&k, 64, sizeof *k) != 0) {
-        return NULL;
-    }
-    memset(k, 0, sizeof *k);
-    switch (enc) {
-    case FW_ENC_AES_GCM_128:
-        IMB_AES128_GCM_PRE(mgr, key, &k->data);
-        k->seal = mgr->gcm128_enc;
-        k->open = mgr->gcm128_dec;
-        break;
-    case FW_ENC_AES_GCM_192:
-        IMB_AES192_GCM_PRE(mgr, key, &k->data);
-        k->seal = mgr->gcm192_enc;
-        k->open = mgr->gcm192_dec;
-        break;
-    default:
-        IMB_AES256_GCM_PRE(mgr, key, &k->data);
-        k->seal = mgr->gcm256_enc;
-        k->open = mgr->gcm256_dec;
-        break;
-    }
-    memcpy(&k->salt, key + fw_enc_row(enc)->key_bytes, sizeof k->salt);
-    return k;
-}
+static struct ipsec_slab slab = {.size = sizeof(struct ipsec_key)};
 
 static void mb_key_free(struct ipsec_key *k)
 {
-    if (k) {
-        fw_wipe(k, sizeof *k);
-        free(k);
-    }
+    ipsec_slab_give(&slab, k); /* erases */
 }
 
 /* The round keys come first; behind them the powers of the hash key, the first one last: a packet
@@ -88,7 +47,6 @@ static void mb_prefetch(const struct ipsec_key *k, uint32_t bytes)
     const char *p = (const char *)k;
     uint32_t end = sizeof k->data, powers = (bytes / 16 + 4) * 16;
 
-    __builtin_prefetch(&k->seal);
     for (unsigned at = 0; at < 256; at += 64) {
         __builtin_prefetch(p + at);
     }
@@ -114,20 +72,20 @@ static uint64_t aad_make(const struct ipsec_job *job, words *ret)
     return 12;
 }
 
-static bool mb_seal(struct ipsec_key *k, const struct ipsec_job *job)
+static inline void seal(aes_gcm_enc_dec_t run, struct ipsec_key *k, const struct ipsec_job *job)
 {
     struct gcm_context_data context;
     uint64_t count = __builtin_bswap64(job->sequence);
-    words nonce = {k->salt, (uint32_t)count, (uint32_t)(count >> 32)}, aad;
+    words nonce = {job->salt, (uint32_t)count, (uint32_t)(count >> 32)}, aad;
     uint64_t aad_len = aad_make(job, &aad);
 
     memcpy(job->iv, &count, 8); /* the packet's number: never twice with one key */
-    k->seal(&k->data, &context, job->out, job->in, job->bytes, (const uint8_t *)&nonce,
-            (const uint8_t *)&aad, aad_len, job->ret_tag, 16);
-    return true;
+    run(&k->data, &context, job->out, job->in, job->bytes, (const uint8_t *)&nonce,
+        (const uint8_t *)&aad, aad_len, job->ret_tag, 16);
 }
 
-static bool mb_open(struct ipsec_key *k, const struct ipsec_job *job)
+static inline bool open_checked(aes_gcm_enc_dec_t run, struct ipsec_key *k,
+                                const struct ipsec_job *job)
 {
     struct gcm_context_data context;
     uint32_t iv[2];
@@ -136,13 +94,47 @@ static bool mb_open(struct ipsec_key *k, const struct ipsec_job *job)
     uint64_t aad_len = aad_make(job, &aad);
 
     memcpy(iv, job->iv, 8);
-    nonce = (words){k->salt, iv[0], iv[1]};
-    k->open(&k->data, &context, job->out, job->in, job->bytes, (const uint8_t *)&nonce,
-            (const uint8_t *)&aad, aad_len, tag, 16);
+    nonce = (words){job->salt, iv[0], iv[1]};
+    run(&k->data, &context, job->out, job->in, job->bytes, (const uint8_t *)&nonce,
+        (const uint8_t *)&aad, aad_len, tag, 16);
     return fw_equal_ct(tag, job->tag, 16);
 }
 
-const struct ipsec_engine ipsec_engine_mb = {"ipsec-mb",  mb_supports, mb_key_new, mb_key_free,
-                                             mb_prefetch, mb_seal,     mb_open};
+/* The functions of one key length. */
+#define MB_ROW(bits)                                                                               \
+    static bool mb_supports_##bits(enum fw_enc enc, enum fw_integ integ)                           \
+    {                                                                                              \
+        return enc == FW_ENC_AES_GCM_##bits && integ == FW_INTEG_NONE;                             \
+    }                                                                                              \
+    static struct ipsec_key *mb_key_##bits(enum fw_enc enc, enum fw_integ integ,                   \
+                                           const uint8_t *key, const uint8_t *integrity_key,       \
+                                           bool sealing)                                           \
+    {                                                                                              \
+        struct ipsec_key *k = mb_start() ? ipsec_slab_take(&slab) : NULL;                          \
+                                                                                                   \
+        if (k) {                                                                                   \
+            IMB_AES##bits##_GCM_PRE(mgr, key, &k->data);                                           \
+        }                                                                                          \
+        return k;                                                                                  \
+    }                                                                                              \
+    static bool mb_seal_##bits(struct ipsec_key *k, const struct ipsec_job *job)                   \
+    {                                                                                              \
+        seal(mgr->gcm##bits##_enc, k, job);                                                        \
+        return true;                                                                               \
+    }                                                                                              \
+    static bool mb_open_##bits(struct ipsec_key *k, const struct ipsec_job *job)                   \
+    {                                                                                              \
+        return open_checked(mgr->gcm##bits##_dec, k, job);                                         \
+    }
+MB_ROW(128)
+MB_ROW(192)
+MB_ROW(256)
+
+#define MB_ENGINE(bits)                                                                            \
+    {                                                                                              \
+        "ipsec-mb", mb_supports_##bits, mb_key_##bits, mb_key_free, mb_prefetch, mb_seal_##bits,   \
+            mb_open_##bits                                                                         \
+    }
+const struct ipsec_engine ipsec_engine_mb[3] = {MB_ENGINE(128), MB_ENGINE(192), MB_ENGINE(256)};
 
 #endif

@@ -19,7 +19,6 @@ struct ipsec_key {
     EVP_MAC_CTX *mac;     /* CBC */
     bool aead;
     unsigned icv;
-    uint8_t salt[4];
 };
 
 static const char *cipher_name(enum fw_enc enc)
@@ -107,9 +106,7 @@ static struct ipsec_key *ossl_key_new(enum fw_enc enc, enum fw_integ integ, cons
     k->aead = row->aead;
     k->icv = row->aead ? row->icv_bytes : fw_integ_row(integ)->icv_bytes;
     k->cipher = cipher_new(cipher_name(enc), key, seal);
-    if (row->aead) {
-        memcpy(k->salt, key + row->key_bytes, sizeof k->salt);
-    } else {
+    if (!row->aead) {
         k->mac = mac_new(integ, integrity_key);
         k->ivs = seal ? cipher_new(ecb[row->key_bytes / 8 - 2], key, true) : NULL;
     }
@@ -132,7 +129,7 @@ static bool gcm_start(struct ipsec_key *k, const struct ipsec_job *job)
     uint8_t nonce[12], aad[12];
     int aad_len = 8, n;
 
-    memcpy(nonce, k->salt, 4);
+    memcpy(nonce, &job->salt, 4);
     memcpy(nonce + 4, job->iv, 8);
     memcpy(aad, job->header, 4);
     if (job->esn) {

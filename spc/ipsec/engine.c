@@ -5,7 +5,7 @@
 
 static const struct ipsec_engine *const engines[] = {
 #ifdef HAVE_IPSEC_MB
-    &ipsec_engine_mb,
+    &ipsec_engine_mb[0], &ipsec_engine_mb[1], &ipsec_engine_mb[2],
 #endif
     &ipsec_engine_openssl,
 };

@@ -26,6 +26,7 @@ struct ipsec_job {
     const uint8_t *header;  /* SPI and low sequence number as on the wire, 8 bytes; the IV, the
                              * cipher text and the tag follow without gap in the packet */
     uint64_t sequence;      /* whole */
+    uint32_t salt;          /* of the nonce, as on the wire; AEAD only */
     bool esn;
     uint8_t *iv;            /* on the wire; seal writes it */
     const uint8_t *tag;     /* open: received */
@@ -37,7 +38,7 @@ struct ipsec_key;
 struct ipsec_engine {
     const char *name;
     bool (*supports)(enum fw_enc enc, enum fw_integ integ);
-    /* NULL: out of memory or refused by the library. key: with the salt behind it. */
+    /* NULL: out of memory or refused by the library. The salt behind the key is the caller's. */
     struct ipsec_key *(*key_new)(enum fw_enc enc, enum fw_integ integ, const uint8_t *key,
                                  const uint8_t *integrity_key, bool seal);
     void (*key_free)(struct ipsec_key *key); /* wipes */
@@ -54,7 +55,7 @@ const struct ipsec_engine *ipsec_engine_find(enum fw_enc enc, enum fw_integ inte
 
 extern const struct ipsec_engine ipsec_engine_openssl;
 #ifdef HAVE_IPSEC_MB
-extern const struct ipsec_engine ipsec_engine_mb;
+extern const struct ipsec_engine ipsec_engine_mb[3]; /* one a key length */
 #endif
 
 #endif

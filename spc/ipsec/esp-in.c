@@ -71,7 +71,7 @@ static bool outer_parse(const uint8_t *data, uint32_t bytes, struct outer *ret)
 
 static void hold(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_packet *p)
 {
-    if (sa->n_held == IPSEC_HELD_MAX) {
+    if (sa->rest->n_held == IPSEC_HELD_MAX) {
         sa_drop(t, sa, p, FLOW_ESP_LARVAL_FULL);
         return;
     }
@@ -79,7 +79,7 @@ static void hold(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_packe
         return;
     }
     flow_count(t->counters, FLOW_ESP_LARVAL_HELD, 1);
-    sa->held[sa->n_held++] = *p;
+    sa->rest->held[sa->rest->n_held++] = *p;
     p->room = NULL;
 }
 
@@ -188,7 +188,7 @@ static bool decrypt(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_pa
                     const struct outer *o, struct fabric_packet *ret)
 {
     uint32_t around = ESP_HEADER + sa->iv_bytes + sa->icv_bytes;
-    struct ipsec_job job = {.esn = sa->esn};
+    struct ipsec_job job = {.esn = sa->esn, .salt = sa->salt};
     uint8_t header[ESP_HEADER];
 
     if (o->bytes < around + 2 || ((o->bytes - around) & sa->block_mask) != 0) {
@@ -279,8 +279,7 @@ void ipsec_decrypt_burst(struct flow_lane *lane, struct fabric_packet *packets, 
     for (unsigned i = 0; i < n; i++) {
         sas[i] = threads[i] ? ipsec_find_in(threads[i]->ipsec, outers[i].spi) : NULL;
         if (sas[i]) {
-            ipsec_prefetch_sa(sas[i]);
-            __builtin_prefetch(sas[i]->bitmap);
+            ipsec_prefetch_sa(sas[i], true);
         }
     }
     for (unsigned i = 0; i < n + KEYS_AHEAD; i++) {

@@ -126,7 +126,7 @@ static void head_finish(const struct ipsec_sa *sa, uint8_t *ip, uint32_t total, 
                         uint8_t df)
 {
     uint32_t id = (uint32_t)sa->sequence & 0xffff;
-    uint32_t sum = __builtin_bswap16((uint16_t)sa->head_sum);
+    uint32_t sum = sa->head_sum;
 
     sum += tos + total + id + ((uint32_t)df << 8);
     ip[1] = tos;
@@ -181,7 +181,7 @@ static void encrypt(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_pa
     struct flow_lane *lane = t->lane;
     uint32_t pad = padding_of(bytes, sa->block_mask), text = bytes + pad + 2;
     uint32_t esp_bytes = ESP_HEADER + sa->iv_bytes + text + sa->icv_bytes;
-    struct ipsec_job job = {.bytes = text, .esn = sa->esn};
+    struct ipsec_job job = {.bytes = text, .esn = sa->esn, .salt = sa->salt};
     uint8_t *esp, *frame, tos, df;
     struct fabric_packet *o;
 
@@ -218,8 +218,8 @@ static void encrypt(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_pa
     o->cell.flags = (uint8_t)((o->cell.flags & FABRIC_FLAG_TRACE) | FABRIC_FLAG_L2);
     o->cell.gso = FABRIC_GSO_NONE;
     o->cell.hash = sa->spi * 0x9e3779b1u >> 8; /* an SA keeps its plane */
-    o->cell.out_ifl = sa->out.ifl;
-    if (__builtin_expect(!sa->out.resolved, 0)) {
+    o->cell.out_ifl = sa->out_ifl;
+    if (__builtin_expect(!sa->out_resolved, 0)) {
         struct fabric_packet held = *o;
 
         held.room = frame + FLOW_ETHER_BYTES;
@@ -227,12 +227,12 @@ static void encrypt(struct flow_thread *t, struct ipsec_sa *sa, struct fabric_pa
         held.cell.flags = (uint8_t)(held.cell.flags & ~FABRIC_FLAG_L2);
         held.capacity += (uint32_t)(o->room - held.room);
         held.cell.length = (uint32_t)(o->room - held.room) + text + sa->icv_bytes;
-        flow_hold(t, &held, &sa->out);
+        flow_hold(t, &held, &sa->rest->out);
         return;
     }
-    o->cell.destination = sa->out.slot;
-    o->cell.pic = sa->out.pic;
-    o->cell.port = sa->out.port;
+    o->cell.destination = sa->out_slot;
+    o->cell.pic = sa->out_pic;
+    o->cell.port = sa->out_port;
     o->cell.length = sa->head_bytes + esp_bytes;
     o->room = frame;
     if (++lane->n_out == FABRIC_BURST) {
@@ -303,7 +303,7 @@ static uint16_t inner_mtu(struct flow_thread *t, const struct ipsec_sa *sa)
 {
     const struct flow_ifl *st0 = flow_tables_ifl(t->lane->tables, sa->ifl);
     uint32_t around = sa->head_bytes - FLOW_ETHER_BYTES + ESP_HEADER + sa->iv_bytes + sa->icv_bytes;
-    uint32_t room = sa->out.mtu > around ? sa->out.mtu - around : 0;
+    uint32_t room = sa->rest->out.mtu > around ? sa->rest->out.mtu - around : 0;
 
     room &= ~(uint32_t)sa->block_mask;
     room = room > 2 ? room - 2 : 0;
@@ -313,13 +313,22 @@ static uint16_t inner_mtu(struct flow_thread *t, const struct ipsec_sa *sa)
 /* Where the outer packets go, by the tables of now. */
 static bool outer_route(struct flow_thread *t, struct ipsec_sa *sa)
 {
-    if (flow_tables_resolve(t->lane->tables, &sa->local, &sa->remote, &sa->out) != FLOW_OK ||
-        sa->out.out != FLOW_OUT_PORT) {
-        sa->out.generation = 0;
+    struct ipsec_sa_rest *rest = sa->rest;
+    struct flow_adjacency *out = &rest->out;
+
+    if (flow_tables_resolve(t->lane->tables, &rest->local, &rest->remote, out) != FLOW_OK ||
+        out->out != FLOW_OUT_PORT) {
+        sa->route_generation = 0;
         return false;
     }
-    memcpy(sa->head, sa->out.ether, 12);
+    memcpy(sa->head, out->ether, 12);
     sa->inner_mtu = inner_mtu(t, sa);
+    sa->out_ifl = out->ifl;
+    sa->out_slot = out->slot;
+    sa->out_pic = out->pic;
+    sa->out_port = out->port;
+    sa->out_resolved = out->resolved;
+    sa->route_generation = out->generation;
     return true;
 }
 
@@ -365,7 +374,7 @@ static void encrypt_with(struct flow_thread *t, struct ipsec_sa *sa, struct fabr
         sa_drop(t, sa, p, FLOW_TS_CHECK);
         return;
     }
-    if (sa->out.generation != flow_tables_generation(t->lane->tables) && !outer_route(t, sa)) {
+    if (sa->route_generation != flow_tables_generation(t->lane->tables) && !outer_route(t, sa)) {
         sa_drop(t, sa, p, FLOW_ESP_NO_ROUTE);
         return;
     }
@@ -396,7 +405,7 @@ void ipsec_encrypt_burst(struct flow_lane *lane, struct fabric_packet *packets, 
     for (unsigned i = 0; i < n; i++) {
         sas[i] = threads[i] ? ipsec_find_out(threads[i]->ipsec, packets[i].cell.tunnel) : NULL;
         if (sas[i]) {
-            ipsec_prefetch_sa(sas[i]);
+            ipsec_prefetch_sa(sas[i], false);
         }
     }
     for (unsigned i = 0; i < n + KEYS_AHEAD; i++) {

@@ -19,6 +19,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "firmware/fabric/fabric.h"
@@ -31,6 +32,7 @@
 #define IPSEC_HELD_MAX    32    /* packets for a larval SA */
 #define IPSEC_HEAD_BYTES  48    /* 14 + 20 + 8, in whole 16 bytes: copied at once */
 #define IPSEC_TRAILER_MAX 64u   /* padding, pad length, next header, tag: 15 + 2 + 32 and some */
+#define IPSEC_BITMAP_WORDS 4     /* in the SA itself: windows up to 192 packets */
 #define IPSEC_SOFT_LIMIT  0xf0000000u /* 32-bit numbers: ask for a new SA from here on */
 
 enum ipsec_df { IPSEC_DF_CLEAR, IPSEC_DF_SET, IPSEC_DF_COPY };
@@ -38,8 +40,21 @@ enum ipsec_df { IPSEC_DF_CLEAR, IPSEC_DF_SET, IPSEC_DF_COPY };
 struct flow_lane;
 struct flow_thread;
 
-/* What a packet touches comes first and in few cache lines; the replay window of usual size lies
- * right behind the structure (one block of memory). */
+/* What packets do not touch. */
+struct ipsec_sa_rest {
+    struct flow_adjacency out;      /* outbound: outer route */
+    struct ipsec_sa *older;         /* outbound: chain of the tunnel's SAs */
+    struct fw_addr local, remote;
+    uint16_t encap_local, encap_remote;
+    unsigned n_selectors;
+    struct bus_traffic_selector selectors[FLOW_SELECTORS_MAX];
+    /* larval */
+    unsigned n_held;
+    struct fabric_packet *held;     /* IPSEC_HELD_MAX places, owned; NULL when not larval */
+};
+
+/* What packets touch, line by line: an outbound one the first two, an inbound one the first, the
+ * third and the fourth. All SAs lie close together (slab.h): pages count as much as lines. */
 struct ipsec_sa {
     _Alignas(64) uint32_t spi;
     uint32_t tunnel;
@@ -50,32 +65,36 @@ struct ipsec_sa {
     uint8_t df;                     /* enum ipsec_df */
     uint8_t iv_bytes, icv_bytes;
     uint8_t block_mask;             /* cipher block - 1, at least 3 */
-    uint8_t head_bytes;             /* outbound: Ethernet, IP and UDP headers */
-    bool soft_told, hard_told;      /* sa-expire went out */
+    uint32_t salt;                  /* as on the wire */
     bool udp;
-    uint16_t ifl;                   /* st0 unit */
-    uint16_t inner_mtu;             /* outbound: biggest inner packet, as of out.generation */
+    uint8_t head_bytes;             /* outbound: Ethernet, IP and UDP headers */
+    uint16_t inner_mtu;             /* outbound: biggest inner packet, as of route_generation */
     const struct ipsec_engine *engine;
     struct ipsec_key *key;          /* owned */
     uint64_t sequence;              /* outbound: last sent; inbound: highest */
     uint64_t packets, bytes;        /* read by the main thread */
+
     /* outbound: template of the headers; lengths, id, TOS, DF come with the packet */
     _Alignas(64) uint8_t head[IPSEC_HEAD_BYTES];
-    uint32_t head_sum;              /* of the IP header's constant words */
-    struct ipsec_replay replay;     /* inbound */
-    struct flow_adjacency out;      /* outbound: outer route, as of its generation */
-    uint64_t drops, replay_drops, auth_failures; /* read by the main thread */
-    struct ipsec_sa *older;         /* outbound: chain of the tunnel's SAs */
+    uint16_t head_sum;              /* of the IP header's constant words, as a number */
+    uint16_t out_ifl;               /* of rest->out, here to be near */
+    uint8_t out_slot, out_pic, out_port;
+    bool out_resolved;
+    uint32_t route_generation;      /* tables by which head and out_* were filled; 0: never */
+
+    _Alignas(64) struct ipsec_replay replay; /* inbound */
+    uint16_t ifl;                   /* st0 unit */
     uint8_t spu, thread;
-    uint16_t encap_local, encap_remote;
-    struct fw_addr local, remote;
-    unsigned n_selectors;
-    struct bus_traffic_selector selectors[FLOW_SELECTORS_MAX];
-    /* larval */
-    unsigned n_held;
-    struct fabric_packet *held;     /* IPSEC_HELD_MAX places, owned; NULL when not larval */
-    uint64_t bitmap[];              /* of replay */
+    bool soft_told, hard_told;      /* sa-expire went out */
+    struct ipsec_sa_rest *rest;     /* owned */
+    uint64_t drops;                 /* this and the next two: read by the main thread */
+
+    _Alignas(64) uint64_t bitmap[IPSEC_BITMAP_WORDS]; /* of replay; bigger ones lie elsewhere */
+    uint64_t replay_drops, auth_failures;
 };
+_Static_assert(offsetof(struct ipsec_sa, head) == 64 && offsetof(struct ipsec_sa, replay) == 128 &&
+                   sizeof(struct ipsec_sa) == 256,
+               "an SA is four cache lines");
 
 /* ---- SAs (main thread) ---- */
 
@@ -125,10 +144,14 @@ bool ipsec_trigger_due(struct ipsec_thread *table, int64_t now_s);
 /* Ask for the memory where the search of a table begins. */
 void ipsec_prefetch_in(const struct ipsec_thread *table, uint32_t spi);
 void ipsec_prefetch_out(const struct ipsec_thread *table, uint32_t tunnel);
-static inline void ipsec_prefetch_sa(const struct ipsec_sa *sa)
+static inline void ipsec_prefetch_sa(const struct ipsec_sa *sa, bool inbound)
 {
-    for (unsigned at = 0; at < 256; at += 64) {
-        __builtin_prefetch((const char *)sa + at);
+    __builtin_prefetch(sa);
+    if (inbound) {
+        __builtin_prefetch(&sa->replay);
+        __builtin_prefetch(sa->bitmap);
+    } else {
+        __builtin_prefetch(sa->head);
     }
 }
 /* Does any selector take a packet with these addresses? */

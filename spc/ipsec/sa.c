@@ -9,10 +9,10 @@
 #include <sys/mman.h>
 
 #include "firmware/core/error.h"
-#include "firmware/core/secret.h"
 #include "spc/flow/checksum.h"
 #include "spc/flow/lane.h"
 #include "spc/ipsec/ipsec.h"
+#include "spc/ipsec/slab.h"
 
 #define SLOTS (IPSEC_SAS_MAX * 2)
 
@@ -31,21 +31,22 @@ struct ipsec_thread {
 
 /* ---- making ---- */
 
-static struct ipsec_sa *sa_alloc(size_t bitmap_words)
-{
-    size_t bytes = sizeof(struct ipsec_sa) + bitmap_words * sizeof(uint64_t);
-    void *p = NULL;
+static struct ipsec_slab slab = {.size = sizeof(struct ipsec_sa)};
 
-    if (posix_memalign(&p, 64, bytes) != 0) {
+static struct ipsec_sa *sa_alloc(void)
+{
+    struct ipsec_sa *sa = ipsec_slab_take(&slab);
+
+    if (!sa) {
         g_error("no memory for an SA");
     }
-    memset(p, 0, bytes);
-    return p;
+    sa->rest = g_new0(struct ipsec_sa_rest, 1);
+    return sa;
 }
 
 struct ipsec_sa *ipsec_sa_larval(const struct bus_spi_reserve *request, uint32_t spi)
 {
-    struct ipsec_sa *sa = sa_alloc(0);
+    struct ipsec_sa *sa = sa_alloc();
 
     sa->spi = spi;
     sa->tunnel = request->tunnel;
@@ -53,7 +54,7 @@ struct ipsec_sa *ipsec_sa_larval(const struct bus_spi_reserve *request, uint32_t
     sa->spu = request->spu;
     sa->thread = request->thread;
     sa->larval = true;
-    sa->held = g_new0(struct fabric_packet, IPSEC_HELD_MAX);
+    sa->rest->held = g_new0(struct fabric_packet, IPSEC_HELD_MAX);
     return sa;
 }
 
@@ -66,17 +67,17 @@ static void head_prepare(struct ipsec_sa *sa)
     ip[0] = 0x45;
     ip[8] = 64;
     ip[9] = sa->udp ? FLOW_PROTO_UDP : FLOW_PROTO_ESP;
-    memcpy(ip + 12, sa->local.bytes, 4);
-    memcpy(ip + 16, sa->remote.bytes, 4);
+    memcpy(ip + 12, sa->rest->local.bytes, 4);
+    memcpy(ip + 16, sa->rest->remote.bytes, 4);
     sa->head_bytes = FLOW_ETHER_BYTES + 20;
     if (sa->udp) {
-        ip[20] = (uint8_t)(sa->encap_local >> 8);
-        ip[21] = (uint8_t)sa->encap_local;
-        ip[22] = (uint8_t)(sa->encap_remote >> 8);
-        ip[23] = (uint8_t)sa->encap_remote;
+        ip[20] = (uint8_t)(sa->rest->encap_local >> 8);
+        ip[21] = (uint8_t)sa->rest->encap_local;
+        ip[22] = (uint8_t)(sa->rest->encap_remote >> 8);
+        ip[23] = (uint8_t)sa->rest->encap_remote;
         sa->head_bytes += 8;
     }
-    sa->head_sum = (uint32_t)(uint16_t)~flow_checksum(ip, 20);
+    sa->head_sum = GUINT16_FROM_BE((uint16_t)~flow_checksum(ip, 20));
 }
 
 static bool sa_fill(struct ipsec_sa *sa, const struct bus_sa_install *m,
@@ -112,17 +113,30 @@ static bool sa_fill(struct ipsec_sa *sa, const struct bus_sa_install *m,
     if (!sa->key) {
         return fw_fail(error, FW_ERROR_SYSTEM, "%s does not take the keys", sa->engine->name);
     }
+    if (enc->aead) {
+        memcpy(&sa->salt, m->key.data + enc->key_bytes, sizeof sa->salt);
+    }
     sa->iv_bytes = enc->iv_bytes;
     sa->block_mask = (uint8_t)(MAX(enc->block_bytes, 4) - 1);
     sa->icv_bytes = enc->aead ? enc->icv_bytes : integ->icv_bytes;
     return true;
 }
 
+static uint64_t *bitmap_of(struct ipsec_sa *sa, uint32_t window)
+{
+    uint32_t words = ipsec_replay_blocks(window);
+
+    if (window == 0) {
+        return NULL;
+    }
+    return words <= IPSEC_BITMAP_WORDS ? sa->bitmap : g_new0(uint64_t, words);
+}
+
 struct ipsec_sa *ipsec_sa_new(const struct bus_sa_install *m, const struct ipsec_engine *engine,
                               GError **error)
 {
-    bool window = m->direction == BUS_DIRECTION_INBOUND && m->replay_window > 0;
-    struct ipsec_sa *sa = sa_alloc(window ? ipsec_replay_blocks(m->replay_window) : 0);
+    struct ipsec_sa *sa = sa_alloc();
+    struct ipsec_sa_rest *rest = sa->rest;
 
     sa->spi = m->spi;
     sa->tunnel = m->tunnel;
@@ -132,13 +146,13 @@ struct ipsec_sa *ipsec_sa_new(const struct bus_sa_install *m, const struct ipsec
     sa->esn = m->esn;
     sa->df = m->df;
     sa->ifl = m->ifl;
-    sa->local = m->local;
-    sa->remote = m->remote;
-    sa->encap_local = m->encap_local;
-    sa->encap_remote = m->encap_remote;
+    rest->local = m->local;
+    rest->remote = m->remote;
+    rest->encap_local = m->encap_local;
+    rest->encap_remote = m->encap_remote;
     sa->udp = m->encap_remote != 0;
-    sa->n_selectors = m->n_selectors;
-    memcpy(sa->selectors, m->selectors, m->n_selectors * sizeof sa->selectors[0]);
+    rest->n_selectors = m->n_selectors;
+    memcpy(rest->selectors, m->selectors, m->n_selectors * sizeof rest->selectors[0]);
     sa->any = m->n_selectors == 0;
     for (unsigned i = 0; i < m->n_selectors; i++) {
         sa->any |= m->selectors[i].local.len == 0 && m->selectors[i].remote.len == 0 &&
@@ -151,7 +165,8 @@ struct ipsec_sa *ipsec_sa_new(const struct bus_sa_install *m, const struct ipsec
     if (m->direction == BUS_DIRECTION_OUTBOUND) {
         head_prepare(sa);
     } else {
-        ipsec_replay_init(&sa->replay, m->replay_window, m->esn, window ? sa->bitmap : NULL);
+        ipsec_replay_init(&sa->replay, m->replay_window, m->esn,
+                          bitmap_of(sa, m->replay_window));
     }
     return sa;
 }
@@ -164,22 +179,27 @@ void ipsec_sa_free(struct ipsec_sa *sa)
     if (sa->key) {
         sa->engine->key_free(sa->key);
     }
-    g_free(sa->held);
-    fw_wipe(sa, sizeof *sa);
-    free(sa);
+    if (sa->replay.bitmap != sa->bitmap) {
+        g_free(sa->replay.bitmap);
+    }
+    g_free(sa->rest->held);
+    g_free(sa->rest);
+    ipsec_slab_give(&slab, sa);
 }
 
 bool ipsec_selectors_match(const struct ipsec_sa *sa, const struct fw_addr *local,
                            const struct fw_addr *remote)
 {
-    for (unsigned i = 0; i < sa->n_selectors; i++) {
-        const struct bus_traffic_selector *s = &sa->selectors[i];
+    const struct ipsec_sa_rest *rest = sa->rest;
+
+    for (unsigned i = 0; i < rest->n_selectors; i++) {
+        const struct bus_traffic_selector *s = &rest->selectors[i];
 
         if (fw_prefix_contains(&s->local, local) && fw_prefix_contains(&s->remote, remote)) {
             return true;
         }
     }
-    return sa->n_selectors == 0;
+    return rest->n_selectors == 0;
 }
 
 /* ---- tables ---- */
@@ -242,7 +262,7 @@ void ipsec_thread_free(struct ipsec_thread *table)
     }
     for (uint32_t i = 0; i < SLOTS && table->n_out > 0; i++) {
         for (struct ipsec_sa *sa = table->out[i].sa, *older; sa; sa = older) {
-            older = sa->older;
+            older = sa->rest->older;
             ipsec_sa_free(sa);
             table->n_out--;
         }
@@ -290,14 +310,14 @@ bool ipsec_trigger_due(struct ipsec_thread *table, int64_t now_s)
 
 static void held_let_go(struct flow_thread *t, struct ipsec_sa *larval, bool decrypt)
 {
-    for (unsigned i = 0; i < larval->n_held; i++) {
+    for (unsigned i = 0; i < larval->rest->n_held; i++) {
         if (decrypt) {
-            ipsec_decrypt(t, &larval->held[i]);
+            ipsec_decrypt(t, &larval->rest->held[i]);
         } else {
-            flow_drop(t, &larval->held[i], FLOW_INVALID_SPI);
+            flow_drop(t, &larval->rest->held[i], FLOW_INVALID_SPI);
         }
     }
-    larval->n_held = 0;
+    larval->rest->n_held = 0;
 }
 
 static bool insert_in(struct flow_thread *t, struct ipsec_sa *sa, struct ipsec_sa **ret_old)
@@ -334,7 +354,7 @@ bool ipsec_insert(struct flow_thread *t, struct ipsec_sa *sa, struct ipsec_sa **
     }
     table->n_out++;
     slot = slot_find(table->out, sa->tunnel);
-    sa->older = slot->sa;
+    sa->rest->older = slot->sa;
     slot->key = sa->tunnel;
     slot->sa = sa;
     return true;
@@ -348,16 +368,16 @@ static struct ipsec_sa *remove_out(struct ipsec_thread *table, uint32_t tunnel, 
     struct ipsec_sa *sa;
 
     while (*link && (*link)->spi != spi) {
-        link = &(*link)->older;
+        link = &(*link)->rest->older;
     }
     sa = *link;
     if (!sa) {
         return NULL;
     }
-    if (link == &slot->sa && !sa->older) {
+    if (link == &slot->sa && !sa->rest->older) {
         slot_clear(table->out, slot);
     } else {
-        *link = sa->older;
+        *link = sa->rest->older;
     }
     table->n_out--;
     return sa;

@@ -236,6 +236,7 @@ static void seal_packet(uint8_t *p, uint32_t sa, uint32_t bytes, uint64_t number
                             .bytes = text,
                             .header = esp,
                             .sequence = number,
+                            .salt = out[sa]->salt,
                             .iv = esp + 8,
                             .ret_tag = esp + 16 + text};
 

@@ -247,6 +247,7 @@ static uint32_t peer_seal(uint32_t spi, uint64_t number, uint32_t inner_bytes, u
     struct ipsec_key *k;
 
     memset(key, 0x5a, sizeof key);
+    memcpy(&job.salt, key + 32, 4);
     packet_make(plain, "10.8.0.5", "10.0.1.2", FLOW_PROTO_UDP, 9, 10, inner_bytes);
     for (uint32_t i = 0; i < pad; i++) {
         plain[inner_bytes + i] = (uint8_t)(i + 1);

@@ -256,6 +256,7 @@ Test(esp, known_answer_of_gcm_test_case_15)
         if (!e) {
             continue;
         }
+        memcpy(&job.salt, key + 32, 4);
         k = e->key_new(FW_ENC_AES_GCM_256, FW_INTEG_NONE, key, NULL, true);
         cr_assert(e->seal(k, &job));
         e->key_free(k);
@@ -613,6 +614,7 @@ static void forge(const uint8_t *text, uint32_t bytes, uint32_t number)
                             .iv = esp + 8,
                             .ret_tag = esp + 16 + bytes};
 
+    memcpy(&job.salt, out.key.data + 32, 4);
     packet_make(wire, "203.0.113.1", "192.0.2.7", FLOW_PROTO_ESP, 0, 0, 20 + 16 + bytes + 16);
     memcpy(esp, "\x00\x51\x23\x45\x00\x00\x00", 7);
     esp[7] = (uint8_t)number;
