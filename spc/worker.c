@@ -174,7 +174,7 @@ bool spc_workers_start(struct spcd *spcd, GError **error)
         worker->spcd = spcd;
         worker->number = i;
         g_queue_init(&worker->waiting);
-        spcd->lanes[i].tables = spcd->tables;
+        flow_lane_tables(&spcd->lanes[i], spcd->tables);
         worker->thread = g_thread_try_new(name, work, worker, error);
         if (!worker->thread) {
             return false;

@@ -132,16 +132,6 @@ void flow_send_thread(struct flow_thread *t, struct fabric_packet *p, uint8_t sl
 
 /* ---- bursts ---- */
 
-struct flow_thread *flow_lane_thread_of(struct flow_lane *lane, struct fabric_packet *p)
-{
-    struct flow_thread *t = flow_lane_thread(lane, p->cell.spu, p->cell.thread);
-
-    if (!t && lane->first) {
-        flow_drop(lane->first, p, FLOW_WRONG_THREAD);
-    }
-    return t;
-}
-
 static void dispatch(struct flow_lane *lane, struct fabric_packet *p)
 {
     struct flow_thread *t = flow_lane_thread_of(lane, p);
@@ -199,6 +189,7 @@ void flow_lane_burst(struct flow_lane *lane, struct fabric_packet *packets, unsi
 void flow_lane_tables(struct flow_lane *lane, const struct flow_tables *tables)
 {
     lane->tables = tables;
+    lane->generation = flow_tables_generation(tables);
     lane->now_ns = fw_clock_ns();
     flow_holds_retry(lane);
     flow_lane_flush(lane);

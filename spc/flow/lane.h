@@ -68,6 +68,7 @@ struct flow_lane {
     uint8_t slot;                    /* own endpoint */
     uint8_t spus, threads, lanes;
     const struct flow_tables *tables; /* never NULL once running */
+    uint32_t generation;             /* of the tables */
     int64_t now_ns;                  /* of this burst */
     struct flow_thread *thread;      /* all of the card, spu * threads + thread; shared array */
     struct flow_thread *first;       /* first of this lane's threads, NULL when it has none */
@@ -121,18 +122,27 @@ static inline struct flow_thread *flow_lane_thread(struct flow_lane *lane, unsig
     return t->lane == lane ? t : NULL;
 }
 
-/* Ask for a received packet's bytes, all of them up to a usual MTU. */
+/* Ask for a received packet's bytes, up to a usual MTU; the fabric has asked for the first. */
 static inline void flow_prefetch_payload(const struct fabric_packet *p)
 {
-    for (uint32_t at = 0; at < p->cell.length && at < 1536; at += 64) {
+    for (uint32_t at = 64; at < p->cell.length && at < 1536; at += 64) {
         __builtin_prefetch(p->data + at);
     }
 }
 
-/* The thread a cell is for; NULL: counted and dropped. */
-struct flow_thread *flow_lane_thread_of(struct flow_lane *lane, struct fabric_packet *p);
 /* Count and forget. */
 void flow_drop(struct flow_thread *t, struct fabric_packet *p, enum flow_counter why);
+/* The thread a cell is for; NULL: counted and dropped. */
+static inline struct flow_thread *flow_lane_thread_of(struct flow_lane *lane,
+                                                      struct fabric_packet *p)
+{
+    struct flow_thread *t = flow_lane_thread(lane, p->cell.spu, p->cell.thread);
+
+    if (__builtin_expect(!t && lane->first, 0)) {
+        flow_drop(lane->first, p, FLOW_WRONG_THREAD);
+    }
+    return t;
+}
 /* Make the packet own, with `extra` bytes of room behind; false: dropped and counted. */
 bool flow_own(struct flow_thread *t, struct fabric_packet *p, uint32_t extra);
 /* Queue an own packet whose cell is complete. */

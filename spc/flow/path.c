@@ -104,7 +104,7 @@ static struct flow_session *find(struct flow_thread *t, const struct flow_view *
 {
     struct flow_session *s = flow_sessions_find(t->sessions, &v->tuple, v->hash, ret_wing);
 
-    if (s && s->generation != flow_tables_generation(t->lane->tables) &&
+    if (s && s->generation != t->lane->generation &&
         !flow_session_review(t, s)) {
         flow_count(t->counters, FLOW_SESSION_INVALID, 1);
         flow_session_end(t, s);

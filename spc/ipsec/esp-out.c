@@ -374,7 +374,7 @@ static void encrypt_with(struct flow_thread *t, struct ipsec_sa *sa, struct fabr
         sa_drop(t, sa, p, FLOW_TS_CHECK);
         return;
     }
-    if (sa->route_generation != flow_tables_generation(t->lane->tables) && !outer_route(t, sa)) {
+    if (sa->route_generation != t->lane->generation && !outer_route(t, sa)) {
         sa_drop(t, sa, p, FLOW_ESP_NO_ROUTE);
         return;
     }

@@ -1,12 +1,47 @@
-/* slab - see slab.h. The first word of a free object points to the next. */
+/*
+ * slab - see slab.h.
+ *
+ * The first word of a free object points to the next. The first chunk is small,
+ * for cards with few tunnels; those after it are what one huge page holds, and
+ * the kernel is asked for one: with a thousand SAs in any order, looking up
+ * page addresses costs as much as fetching the data.
+ */
 #include "spc/ipsec/slab.h"
 
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "firmware/core/secret.h"
 
-#define CHUNK_OBJECTS 256
+#define CHUNK_FIRST ((size_t)64 << 10)
+#define CHUNK_HUGE  ((size_t)2 << 20)
+
+static void *map(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+/* Aligned to its size: twice as much is mapped and the ends are cut off. */
+static void *map_huge(void)
+{
+    uint8_t *p = map(2 * CHUNK_HUGE), *chunk;
+    size_t before;
+
+    if (!p) {
+        return NULL;
+    }
+    before = (CHUNK_HUGE - (uintptr_t)p % CHUNK_HUGE) % CHUNK_HUGE;
+    chunk = p + before;
+    if (before > 0) {
+        munmap(p, before);
+    }
+    munmap(chunk + CHUNK_HUGE, CHUNK_HUGE - before);
+    madvise(chunk, CHUNK_HUGE, MADV_HUGEPAGE); /* a wish; small pages do as well */
+    return chunk;
+}
 
 void *ipsec_slab_take(struct ipsec_slab *slab)
 {
@@ -17,18 +52,19 @@ void *ipsec_slab_take(struct ipsec_slab *slab)
         memset(object, 0, sizeof slab->free);
         return object;
     }
-    if (slab->fresh == slab->end) {
-        size_t bytes = slab->size * CHUNK_OBJECTS;
-        void *chunk = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (slab->left < slab->size) {
+        size_t bytes = slab->fresh ? CHUNK_HUGE : CHUNK_FIRST;
+        uint8_t *chunk = slab->fresh ? map_huge() : map(bytes);
 
-        if (chunk == MAP_FAILED) {
+        if (!chunk) {
             return NULL;
         }
         slab->fresh = chunk;
-        slab->end = slab->fresh + bytes;
+        slab->left = bytes;
     }
     object = slab->fresh;
     slab->fresh += slab->size;
+    slab->left -= slab->size;
     return object;
 }
 

@@ -9,11 +9,13 @@
 #define IPSEC_SLAB_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct ipsec_slab {
     size_t size;      /* of an object, a multiple of 64; set by the user */
     void *free;       /* given back */
-    char *fresh, *end; /* rest of the newest chunk */
+    uint8_t *fresh;   /* rest of the newest chunk */
+    size_t left;      /* bytes of it */
 };
 
 /* Zeroed, aligned to 64 bytes; NULL: out of memory. */

@@ -270,6 +270,9 @@ static void load_slots(uint32_t bytes, bool decrypt)
             seal_packet(p->room, sa, bytes, ++number[sa]);
         } else {
             clear_packet(p->room, sa, bytes, false);
+            p->cell.length = bytes;
+            ipsec_trailer_add(p); /* as flow threads do */
+            length = p->cell.length;
         }
         contents[p->buffer].sa = sa;
         contents[p->buffer].bytes = length;
@@ -347,7 +350,6 @@ static int64_t yardstick_burst(const struct fabric_packet *burst, bool decrypt)
                                to + bytes, 16);
         } else {
             memset(aad, 0, sizeof aad);
-            bytes = (bytes + 2 + 3) / 4 * 4;
             IMB_AES256_GCM_ENC(mgr, &keys[sa], &context, to, p->data, bytes, nonce, aad, 8,
                                to + bytes, 16);
         }
