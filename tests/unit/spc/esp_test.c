@@ -754,3 +754,35 @@ Test(esp, many_sas_come_and_go)
     cr_assert_not(ipsec_insert(t, over, &old));
     ipsec_sa_free(over);
 }
+
+Test(esp, a_crowded_table_finds_what_is_in_it)
+{
+    static bool there[IPSEC_SAS_MAX * 2];
+    struct bus_spi_reserve r = {.anchor = 5, .thread = 1};
+    struct flow_thread *t = &left->all[1];
+    uint32_t x = 1, n = 0;
+    struct ipsec_sa *old;
+
+    memset(there, 0, sizeof there);
+    for (unsigned round = 0; round < 40000; round++) {
+        uint32_t i;
+
+        x = x * 1664525u + 1013904223u;
+        i = (x >> 12) % (IPSEC_SAS_MAX * 2);
+        if (there[i]) {
+            ipsec_sa_free(ipsec_remove(t, BUS_DIRECTION_INBOUND, 0, 0x500000 + i * 2654435u));
+            n--;
+        } else if (n == IPSEC_SAS_MAX) {
+            continue;
+        } else {
+            cr_assert(ipsec_insert(t, ipsec_sa_larval(&r, 0x500000 + i * 2654435u), &old));
+            n++;
+        }
+        there[i] = !there[i];
+        if (round % 1000 == 0) {
+            for (i = 0; i < IPSEC_SAS_MAX * 2; i++) {
+                cr_assert_eq(ipsec_find_in(t->ipsec, 0x500000 + i * 2654435u) != NULL, there[i]);
+            }
+        }
+    }
+}

@@ -316,6 +316,40 @@ Test(flow, a_card_that_is_gone_takes_no_packets)
     cr_assert_eq(world_counter(w, FLOW_CARD_OFFLINE), 1);
 }
 
+Test(flow, a_session_whose_owner_is_gone_is_given_to_another)
+{
+    struct bus_fpc_state other = {.slot = 3,
+                                  .kind = BUS_BOARD_KIND_SPC,
+                                  .online = true,
+                                  .generation = 1,
+                                  .spus = 4,
+                                  .threads = 64};
+
+    world_apply(w, BUS_FPC_STATE, &other);
+    world_tables(w);
+    for (uint16_t i = 0; i < 60; i++) { /* to 6 threads here and 256 there */
+        first(WORLD_IFL_A, packet_make(buffer, "10.0.1.2", "10.0.2.2", FLOW_PROTO_UDP, i, 8, 60));
+    }
+    cr_assert_lt(world_counter(w, FLOW_SESSION_CREATED), 30);
+    other.online = false;
+    world_apply(w, BUS_FPC_STATE, &other);
+    world_tables(w);
+    for (uint16_t i = 0; i < 60; i++) {
+        first(WORLD_IFL_A, packet_make(buffer, "10.0.1.2", "10.0.2.2", FLOW_PROTO_UDP, i, 8, 60));
+    }
+    cr_assert_eq(world_counter(w, FLOW_SESSION_CREATED), 60);
+}
+
+Test(flow, an_interface_without_zone_forwards_nothing)
+{
+    world_zone(w, WORLD_IFL_B, 0);
+    world_permit(w, 1, 0);
+    world_tables(w);
+    first(WORLD_IFL_A, packet_make(buffer, "10.0.1.2", "10.0.2.2", FLOW_PROTO_UDP, 7, 8, 60));
+    cr_assert_eq(world_counter(w, FLOW_NO_ZONE), 1);
+    cr_assert_eq(world_counter(w, FLOW_SESSION_CREATED), 0);
+}
+
 Test(flow, what_is_malformed_is_counted)
 {
     packet_make(buffer, "10.0.1.2", "10.0.2.2", FLOW_PROTO_UDP, 7, 8, 60);

@@ -147,6 +147,12 @@ static void interface(struct world *w, uint16_t ifl, uint8_t kind, uint8_t port,
     g_free(m);
 }
 
+void world_zone(struct world *w, uint16_t ifl, uint16_t zone)
+{
+    interface(w, ifl, BUS_IFL_KIND_ETHER, ifl == WORLD_IFL_A ? 0 : 1, zone,
+              ifl == WORLD_IFL_A ? "10.0.1.1/24" : "10.0.2.1/24");
+}
+
 void world_configure(struct world *w)
 {
     struct bus_fpc_state spc = {.slot = WORLD_SPC,

@@ -46,6 +46,8 @@ void world_apply(struct world *w, uint16_t type, const void *msg);
 void world_tables(struct world *w);
 void world_neighbour(struct world *w, uint16_t ifl, const char *address, bool gone);
 void world_route(struct world *w, const char *prefix, const char *next_hop, uint16_t ifl);
+/* Interface A or B moves to another zone. */
+void world_zone(struct world *w, uint16_t ifl, uint16_t zone);
 /* One permit rule for everything. */
 void world_permit(struct world *w, uint16_t from, uint16_t to);
 /* Send as the I/O card (or the Routing Engine) and run the lanes until nothing moves. */
