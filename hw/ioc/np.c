@@ -23,6 +23,9 @@ const char *const ioc_counter_names[IOC_COUNTERS_N] = {
 #undef X
 };
 
+/* Linux sends no TCP segment below 48 bytes (tcp_min_snd_mss); less only multiplies our work. */
+#define GSO_SIZE_MIN 48
+
 #define ETHER_IP4  0x0800
 #define ETHER_IP6  0x86dd
 #define ETHER_VLAN 0x8100
@@ -86,7 +89,7 @@ bool np_offload_parse(const uint8_t bytes[IOC_VNET_BYTES], uint32_t frame_bytes,
         return false;
     }
     if (o.gso != FABRIC_GSO_NONE) {
-        if (v.gso_size == 0 || v.hdr_len > frame_bytes || !(v.flags & VNET_NEEDS_CSUM)) {
+        if (v.gso_size < GSO_SIZE_MIN || v.hdr_len > frame_bytes || !(v.flags & VNET_NEEDS_CSUM)) {
             return false;
         }
         o.gso_size = v.gso_size;

@@ -372,6 +372,13 @@ Test(np, nonsense_in_the_offload_is_refused)
     cr_assert_not(np_offload_parse(vnet, 60, &o));
     vnet[1] = 1; /* segmentation without a size */
     cr_assert_not(np_offload_parse(vnet, 60, &o));
+    vnet[0] = 1; /* one frame that would become thousands */
+    vnet[6] = 34;
+    vnet[8] = 16;
+    vnet[4] = 47;
+    cr_assert_not(np_offload_parse(vnet, 60, &o));
+    vnet[4] = 48;
+    cr_assert(np_offload_parse(vnet, 60, &o));
     memset(vnet, 0, sizeof(vnet));
     vnet[0] = 1;
     vnet[6] = 57;
